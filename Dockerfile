@@ -1,0 +1,36 @@
+# lake-writer and sales-producer, each as a small image of its own that runs as nobody special:
+#   docker build --target lake-writer .      docker build --target sales-producer .
+ARG DEBIAN=debian:12.12-slim
+
+FROM rust:1.95.0-bookworm AS build
+WORKDIR /src
+COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
+COPY lake-writer lake-writer
+COPY producer producer
+COPY schemas schemas
+# The caches keep the compiled dependencies between builds, so the programs are copied out of them.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --release --workspace --bins \
+    && install -D -t /out target/release/lake-writer target/release/sales-producer
+
+FROM ${DEBIAN} AS base
+# curl asks for health; libgssapi-krb5-2 is loaded at run time when HDFS wants Kerberos.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates curl libgssapi-krb5-2 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin lake \
+    && install -d -o lake -g lake /lake
+COPY schemas /usr/share/lake-writer/schemas
+USER lake
+
+FROM base AS lake-writer
+COPY --from=build /out/lake-writer /usr/local/bin/lake-writer
+# A commit in hand is finished before the end: SIGTERM is the way to stop.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["lake-writer"]
+CMD ["run", "--config", "/etc/lake-writer/lake-writer.toml"]
+
+FROM base AS sales-producer
+COPY --from=build /out/sales-producer /usr/local/bin/sales-producer
+ENTRYPOINT ["sales-producer"]

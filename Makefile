@@ -1,0 +1,166 @@
+# What can be done here. `make` or `make help` lists it; everything can be run again.
+#
+# Builds, downloads and the Python environment live outside the clone, in $LAKE_WRITER_CACHE
+# (~/.cache/lake-writer), so that a clean clone does not begin from nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+LAKE_WRITER_CACHE ?= $(HOME)/.cache/lake-writer
+CARGO_TARGET_DIR ?= $(LAKE_WRITER_CACHE)/target
+export LAKE_WRITER_CACHE CARGO_TARGET_DIR
+
+PYTHON ?= python3
+VENV := $(LAKE_WRITER_CACHE)/venv
+VENV_READY := $(VENV)/requirements.installed
+
+# One profile for cargo test, clippy, the demo and the binaries that the tests run: the dependencies,
+# which are most of the work, are compiled once.
+PROFILE := quick
+CARGO_FLAGS := --locked --profile $(PROFILE)
+BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
+
+# make demo ARGS="--duration 120", make pytest ARGS="-k kafka -x", make bench ARGS=…
+ARGS ?=
+STACK_DIR ?= $(LAKE_WRITER_CACHE)/stack
+
+define say
+@printf '\n\033[1m== %s\033[0m\n' "$(1)"
+endef
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -- for users ------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: cargo ## build the writer, then watch sales flow through an embedded broker into Parquet
+	$(call say,building lake-writer for local disk with profile $(PROFILE) in $(CARGO_TARGET_DIR): minutes the first time)
+	cargo build $(CARGO_FLAGS) --package lake-writer --bin lake-writer --no-default-features
+	$(call say,lake-writer demo $(ARGS))
+	"$(BINARIES)/lake-writer" demo $(ARGS)
+
+.PHONY: build
+build: cargo ## build both programs as the tests use them
+	$(call say,building lake-writer and sales-producer with profile $(PROFILE))
+	cargo build $(CARGO_FLAGS) --workspace --bins
+
+.PHONY: release
+release: cargo ## build both programs as they are measured and shipped
+	$(call say,building lake-writer and sales-producer for release)
+	cargo build --locked --release --workspace --bins
+	ls -l "$(CARGO_TARGET_DIR)/release/lake-writer" "$(CARGO_TARGET_DIR)/release/sales-producer"
+
+.PHONY: stack-up
+stack-up: ## start real Kafka, HDFS, S3 and MongoDB on this machine; ARGS="--only kafka,hdfs" for some
+	$(PYTHON) hadoop/stack.py up --dir "$(STACK_DIR)" $(ARGS)
+
+.PHONY: stack-down
+stack-down: ## stop them; ARGS=--wipe also deletes what they store
+	$(PYTHON) hadoop/stack.py down --dir "$(STACK_DIR)" $(ARGS)
+
+.PHONY: bench
+bench: cargo venv stack-install ## run the benchmarks of bench/README.md on a real broker
+	$(call say,building both programs for release)
+	cargo build --locked --release --workspace --bins
+	$(call say,whole runs on a real broker: bench/whole_process.py $(ARGS))
+	"$(VENV)/bin/python" bench/whole_process.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
+	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
+
+# -- the tests ------------------------------------------------------------------------------------
+
+.PHONY: test
+test: fmt lint-python clippy cargo-test deny pytest ## everything, with real servers; the verdict is pytest's last line
+
+.PHONY: fmt
+fmt: cargo ## check the formatting of the Rust code
+	$(call say,cargo fmt --check)
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy: cargo ## lint the Rust code; a warning is an error
+	$(call say,cargo clippy)
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+.PHONY: cargo-test
+cargo-test: cargo system-packages ## the Rust tests that need no server; pytest runs the others
+	$(call say,cargo test)
+	cargo test $(CARGO_FLAGS) --workspace
+
+# Seeds of the simulation: SEEDS of them from FROM on, or one SEED with its trace.
+.PHONY: simulate
+simulate: cargo ## whole writers in a simulated world; SEEDS=2000, or SEED=… for one and its trace
+	$(call say,simulation)
+	cargo test $(CARGO_FLAGS) --workspace --test simulation -- --nocapture every_seed
+
+.PHONY: soak
+soak: cargo ## the same without end, with figures every 1,000 seeds
+	$(MAKE) simulate FROM="$${FROM:-1000000}" SEEDS="$${SEEDS:-1000000000000}" EVERY=1000
+
+.PHONY: mutations
+mutations: cargo ## plant bugs in the protocol's code and demand that the tests find each
+	$(call say,mutations)
+	tests/run-mutations $(ARGS)
+
+.PHONY: deny
+deny: cargo ## licences, sources and bans of dependencies with cargo-deny, if it is installed
+	$(call say,cargo deny)
+	if command -v cargo-deny > /dev/null; then
+	  cargo deny --locked check bans licenses sources
+	else
+	  echo "cargo-deny is not installed (cargo install --locked cargo-deny); tests/test_dependencies.py checks the same rules of deny.toml"
+	fi
+
+.PHONY: lint-python
+lint-python: venv ## lint the Python code
+	$(call say,ruff)
+	"$(VENV)/bin/ruff" check .
+
+# One build for both: with dev-dependencies features differ, and a build of the programs by
+# themselves would compile most dependencies a second time.
+.PHONY: test-build
+test-build: cargo ## build the programs and all Rust tests at once, with the features that tests need
+	$(call say,building programs and tests with profile $(PROFILE))
+	cargo build $(CARGO_FLAGS) --workspace --all-targets
+
+.PHONY: pytest
+pytest: test-build venv system-packages stack-install ## whole runs on real servers; ARGS="-k kafka" for some
+	$(call say,pytest)
+	LAKE_WRITER_BIN="$(BINARIES)/lake-writer" SALES_PRODUCER_BIN="$(BINARIES)/sales-producer" \
+	  "$(VENV)/bin/python" -m pytest tests $(ARGS)
+
+# -- what the others need -------------------------------------------------------------------------
+
+.PHONY: cargo
+cargo:
+	@command -v cargo > /dev/null || {
+	  echo "cargo is missing: install Rust with https://rustup.rs (the version is in rust-toolchain.toml), then open a new shell" >&2
+	  exit 1
+	}
+
+.PHONY: venv
+venv: $(VENV_READY) ## the Python environment of tests and notebooks
+
+$(VENV_READY): tests/requirements.txt tests/constraints.txt
+	$(call say,Python environment in $(VENV))
+	[ -x "$(VENV)/bin/python" ] || $(PYTHON) -m venv "$(VENV)" || {
+	  echo "could not make a Python environment: install venv (Debian: apt-get install python3-venv)" >&2
+	  exit 1
+	}
+	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt -c tests/constraints.txt
+	touch "$@"
+
+.PHONY: stack-install
+stack-install: system-packages ## download the servers of the native stack into the cache
+	$(call say,servers in $(LAKE_WRITER_CACHE))
+	$(PYTHON) hadoop/stack.py install
+
+.PHONY: system-packages
+system-packages: ## Debian packages that tests and servers need (installed when root, else named)
+	$(call say,system packages)
+	tests/system-packages

@@ -1,0 +1,211 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use super::demo::DemoArguments;
+use super::exit::Exit;
+use super::log::LogArguments;
+use super::output::Output;
+use super::plan::PlanArguments;
+use super::run::RunArguments;
+use crate::settings::{Loaded, SettingsError, Sources, load};
+
+/// Writes a Kafka topic to a partitioned Parquet table, every row exactly once.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lake-writer",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = Exit::table(),
+    after_long_help = format!("{}{}", EXAMPLES, Exit::table()),
+)]
+pub struct Arguments {
+    /// Settings file; `lake-writer.toml` in the working folder is read if it is there
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "LAKE_WRITER_CONFIG"
+    )]
+    pub config: Option<PathBuf>,
+
+    /// Set one key, stronger than file and environment; can be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Form of output
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Output,
+
+    /// Log more: -v debug, -vv trace
+    #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log warnings and errors alone, and show no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lake-writer demo                    watch the whole of it, with nothing set up before
+  lake-writer config check            say everything that is wrong with the settings
+  lake-writer plan                    what the next commits would be
+  lake-writer run                     write the topic to the table until told to stop
+  lake-writer run --until-end         write what is there now, and stop
+  lake-writer status                  where the table stands, and how far behind it is
+
+";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write the topic to the table until told to stop
+    ///
+    /// SIGTERM and SIGINT commit what is in hand and stop; a second one stops at once, which is
+    /// safe too. A start finishes what a crash has left.
+    #[command(
+        after_help = "Examples:\n  lake-writer run\n  lake-writer --config prod.toml --output json run --until-end"
+    )]
+    Run(RunArguments),
+
+    /// Show what the next commits would be, and write nothing
+    #[command(
+        after_help = "Examples:\n  lake-writer plan\n  lake-writer plan --messages 1000000\n  lake-writer plan --partition 3 --from 120000 --to 130000"
+    )]
+    Plan(PlanArguments),
+
+    /// Watch sales flow through an embedded broker into Parquet on this machine
+    ///
+    /// Brings its own broker, for trying out, and its own company that sells. The writer, its
+    /// commits and its files are the real ones. Ends with a query for DuckDB, and the answer where
+    /// DuckDB is installed. Settings files and the environment are left aside; --set counts.
+    #[command(
+        after_help = "Examples:\n  lake-writer demo\n  lake-writer demo --duration 2m --rate 10000 --dir /tmp/lake"
+    )]
+    Demo(DemoArguments),
+
+    /// Show where the table stands: offsets, owners, lag, live files, dead letters
+    #[command(
+        after_help = "Examples:\n  lake-writer status\n  lake-writer --output json status | jq '.partitions[].lag'"
+    )]
+    Status,
+
+    /// Show the commit log readably
+    #[command(
+        after_help = "Examples:\n  lake-writer log --last 5 --files\n  lake-writer log --follow\n  lake-writer --output json log --from 0 | jq -c .ranges"
+    )]
+    Log(LogArguments),
+
+    /// Check, print or document settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+
+    /// Write completions for a shell to standard output
+    #[command(
+        after_help = "Example:\n  lake-writer completions bash > /etc/bash_completion.d/lake-writer"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Write the manual page to standard output, or one for each command into a folder
+    #[command(after_help = "Example:\n  lake-writer man --dir /usr/local/share/man/man1")]
+    Man {
+        /// Folder for the pages
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say everything that is wrong with settings, schema and partition spec; exit code 2 if anything is
+    #[command(
+        after_help = "Examples:\n  lake-writer config check\n  lake-writer --config prod.toml config check --connect"
+    )]
+    Check(CheckArguments),
+
+    /// Show every key with its value and where it comes from, without secrets
+    #[command(
+        after_help = "Examples:\n  lake-writer config print\n  LAKE_WRITER__ROTATION__MAX_ROWS=1000 lake-writer --output json config print"
+    )]
+    Print,
+
+    /// Write the reference of all keys, in Markdown
+    #[command(after_help = "Example:\n  lake-writer config reference > docs/configuration.md")]
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Also look for the topic on the brokers, and try the store
+    #[arg(long)]
+    pub(super) connect: bool,
+}
+
+impl Arguments {
+    /// The settings in force.
+    pub(super) fn load(&self) -> Result<Loaded, SettingsError> {
+        load(&Sources::of_process(self.config.clone(), self.set.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Every command, with its path.
+    fn commands(command: &clap::Command, path: &str, into: &mut Vec<(String, clap::Command)>) {
+        for inner in command
+            .get_subcommands()
+            .filter(|inner| inner.get_name() != "help")
+        {
+            let path = format!("{path} {}", inner.get_name());
+            commands(inner, &path, into);
+            into.push((path, inner.clone()));
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        let mut all = Vec::new();
+        commands(&Arguments::command(), "lake-writer", &mut all);
+        assert!(all.len() >= 5);
+        for (path, mut command) in all {
+            assert!(command.get_about().is_some(), "{path}");
+            let is_group = command.has_subcommands();
+            let help = command.render_long_help().to_string();
+            assert!(
+                is_group || help.contains(&path.replace("lake-writer ", "")),
+                "{path}: {help}"
+            );
+            assert!(is_group || help.contains("Example"), "{path}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        let help = Arguments::command().render_long_help().to_string();
+        for exit in Exit::ALL {
+            assert!(
+                help.contains(&format!("  {}  {}", exit as u8, exit.meaning())),
+                "{help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The commands. Nothing below knows this module.
+//!
+//! ```text
+//! arguments ─► Arguments ─► settings ─► a command ─► output, exit code
+//! ```
+//!
+//! Owns: what people type and what they see.
+//! Does not own: any work on rows. A command puts the parts together and shows what they report.
+
+mod arguments;
+mod exit;
+mod output;
+mod columns;
+mod context;
+mod open;
+mod signals;
+mod run;
+mod plan;
+mod nowhere;
+mod demo;
+mod status;
+mod log;
+mod config;
+mod shell;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use arguments::Arguments;
+pub use exit::{Exit, Failure};
+
+use arguments::Command;
+
+/// Parses the arguments, runs the command and says how it ended. Errors go to standard error.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and go to standard output with code 0.
+            let code = error.exit_code();
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
+        }
+    };
+    match run(&arguments) {
+        Ok(()) => Exit::Success.into(),
+        Err(failure) => {
+            output::print_failure(arguments.output, &failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Run(run) => run::run(arguments, run),
+        Command::Plan(plan) => plan::run(arguments, plan),
+        Command::Demo(demo) => demo::run(arguments, demo),
+        Command::Status => status::run(arguments),
+        Command::Log(log) => log::run(arguments, log),
+        Command::Config(command) => config::run(arguments, command),
+        Command::Completions { shell } => shell::completions(*shell),
+        Command::Man { dir } => shell::man(dir.as_deref()),
+    }
+}

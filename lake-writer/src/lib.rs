@@ -1,0 +1,27 @@
+//! lake-writer: a Kafka topic as partitioned Parquet, every row exactly once.
+//!
+//! The modules stand in the order in which a sale passes:
+//!
+//! ```text
+//! source ─► decode ─► partition ─► batch ─► stage ─► commit ─► a reader that globs data/**/*.parquet
+//!                                                      │
+//!                                       store (local disk, HDFS, S3)
+//! ```
+//!
+//! `writer` is the one place that wires the stages. No stage knows another: each knows the model
+//! (`table`, `source`'s offset ranges) and the ports (`source`, `store`, `clock`).
+
+pub mod settings;
+pub mod table;
+pub mod source;
+pub mod decode;
+pub mod partition;
+pub mod batch;
+pub mod stage;
+pub mod commit;
+pub mod store;
+pub mod writer;
+pub mod telemetry;
+pub mod clock;
+pub mod error_chain;
+pub mod cli;

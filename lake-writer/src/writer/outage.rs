@@ -1,0 +1,127 @@
+//! What follows from a failure: halt, or begin again, and after how long.
+
+use std::time::Duration;
+
+use crate::clock::Chance;
+use crate::commit::CommitError;
+use crate::source::SourceError;
+use crate::store::StoreErrorKind;
+
+use super::WriterError;
+
+/// Shortest and longest wait between two tries.
+const SHORTEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// Drop what is in hand and begin again; the cause labels a metric.
+    Again(&'static str),
+    /// A person has to act.
+    Halt,
+}
+
+/// Decides between trying again and halting, in this one place. `proven` says whether this process
+/// has ever written to the store: what is refused from the first call on is a matter of settings,
+/// what is refused later may pass (a token that runs out, a quota).
+pub(super) fn policy(error: &WriterError, proven: bool) -> Policy {
+    match error {
+        WriterError::Source(SourceError::Transient { .. }) => Policy::Again("source"),
+        WriterError::Source(SourceError::Halt { .. })
+        | WriterError::Parquet(_)
+        | WriterError::DrainTimeout(_) => Policy::Halt,
+        WriterError::Commit(CommitError::Fenced(_)) => Policy::Again("fenced"),
+        WriterError::Commit(CommitError::Store(error)) => match error.kind {
+            StoreErrorKind::Transient => Policy::Again("store"),
+            StoreErrorKind::Full => Policy::Again("store_full"),
+            StoreErrorKind::Denied if proven => Policy::Again("store_denied"),
+            StoreErrorKind::Denied | StoreErrorKind::Unfit | StoreErrorKind::Corrupt => {
+                Policy::Halt
+            }
+        },
+        WriterError::Commit(
+            CommitError::Broken { .. }
+            | CommitError::Newer { .. }
+            | CommitError::LostFile { .. }
+            | CommitError::OtherTable(_),
+        ) => Policy::Halt,
+    }
+}
+
+/// Growing waits with jitter, so that many writers do not come back at once.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new() -> Self {
+        Self { next: SHORTEST }
+    }
+
+    /// The next wait, each about twice the last.
+    pub(super) fn wait(&mut self, chance: &mut Chance) -> Duration {
+        let wait = chance.jitter(self.next);
+        self.next = (self.next * 2).min(LONGEST);
+        wait
+    }
+
+    /// It went well: the next wait is short again.
+    pub(super) fn reset(&mut self) {
+        self.next = SHORTEST;
+    }
+
+    /// Whether the last try went well.
+    pub(super) fn is_reset(&self) -> bool {
+        self.next == SHORTEST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    fn store(kind: StoreErrorKind) -> WriterError {
+        WriterError::Commit(CommitError::Store(StoreError {
+            kind,
+            action: "rename",
+            path: "x".into(),
+            source: "refused".into(),
+        }))
+    }
+
+    #[test]
+    fn what_can_pass_is_tried_again_and_what_cannot_halts() {
+        assert_eq!(
+            policy(&store(StoreErrorKind::Transient), false),
+            Policy::Again("store")
+        );
+        assert_eq!(
+            policy(&store(StoreErrorKind::Full), false),
+            Policy::Again("store_full")
+        );
+        assert_eq!(policy(&store(StoreErrorKind::Denied), false), Policy::Halt);
+        assert_eq!(
+            policy(&store(StoreErrorKind::Denied), true),
+            Policy::Again("store_denied")
+        );
+        assert_eq!(policy(&store(StoreErrorKind::Corrupt), true), Policy::Halt);
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound_and_start_short_again() {
+        // GIVEN a backoff
+        let mut chance = Chance::from_seed(7);
+        let mut backoff = Backoff::new();
+        // WHEN it waits many times
+        let waits: Vec<Duration> = (0..20).map(|_| backoff.wait(&mut chance)).collect();
+        // THEN the first is short, the last long and bounded
+        assert!(waits[0] <= SHORTEST && waits[0] >= SHORTEST / 2);
+        assert!(waits[19] <= LONGEST && waits[19] >= LONGEST / 2);
+        // WHEN it is reset THEN it is short again
+        backoff.reset();
+        assert!(backoff.wait(&mut chance) <= SHORTEST);
+    }
+}

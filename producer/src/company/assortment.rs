@@ -1,0 +1,276 @@
+//! The shelves of the company and what stands on them. Data alone.
+//!
+//! Owns names as French receipts and price tags have them (accents, ligatures, apostrophes,
+//! quotation marks) and base prices in cents. `products` makes the products of it.
+
+/// A category, its goods and the variants in which each of them is sold.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) category: &'static str,
+    /// How much more often than a rare good something of this shelf is bought.
+    pub(super) frequency: f64,
+    /// Suffix of the name, and price in percent of the base price.
+    pub(super) variants: &'static [(&'static str, i64)],
+    /// Name and base price in cents.
+    pub(super) items: &'static [(&'static str, i64)],
+}
+
+const FOOD: &[(&str, i64)] = &[
+    ("", 100),
+    ("bio", 135),
+    ("x 2", 190),
+    ("maxi", 240),
+    ("fermier", 150),
+];
+const DRINKS: &[(&str, i64)] = &[("", 100), ("bio", 130), ("x 6", 560), ("light", 105)];
+const CARE: &[(&str, i64)] = &[("", 100), ("x 3", 270), ("douceur", 120), ("recharge", 80)];
+const COLOURS: &[(&str, i64)] = &[
+    ("", 100),
+    ("écru", 100),
+    ("bleu", 105),
+    ("vert", 105),
+    ("rosé", 140),
+];
+const SIZES: &[(&str, i64)] = &[("S", 100), ("M", 100), ("L", 100), ("XL", 108)];
+const DEVICES: &[(&str, i64)] = &[("", 100), ("révisé", 65), ("5 ans", 125)];
+const PLAIN: &[(&str, i64)] = &[("", 100), ("coffret", 130)];
+
+pub(super) const ASSORTMENT: &[Shelf] = &[
+    Shelf {
+        category: "Épicerie",
+        frequency: 9.0,
+        variants: FOOD,
+        items: &[
+            ("Coquillettes", 99),
+            ("Riz de Camargue", 249),
+            ("Farine de blé", 89),
+            ("Sucre en poudre", 129),
+            ("Huile d'olive", 849),
+            ("Moutarde de Dijon", 185),
+            ("Café moulu", 379),
+            ("Confiture d'abricots", 245),
+            ("Miel de châtaignier", 595),
+            ("Cassoulet 840 g", 459),
+            ("Sardines à l'huile", 235),
+            ("Purée mousseline", 199),
+            ("Chocolat noir 70 %", 195),
+            ("Petit-beurre", 119),
+            ("Sel de Guérande", 289),
+        ],
+    },
+    Shelf {
+        category: "Crémerie",
+        frequency: 8.0,
+        variants: FOOD,
+        items: &[
+            ("Lait demi-écrémé", 115),
+            ("Beurre doux 250 g", 279),
+            ("Crème fraîche", 165),
+            ("Œufs plein air x 12", 349),
+            ("Camembert au lait cru", 325),
+            ("Comté 12 mois", 449),
+            ("Yaourt nature", 199),
+            ("Fromage blanc", 235),
+            ("Bleu d'Auvergne", 219),
+            ("Chèvre frais", 255),
+        ],
+    },
+    Shelf {
+        category: "Boulangerie",
+        frequency: 8.0,
+        variants: PLAIN,
+        items: &[
+            ("Baguette", 120),
+            ("Croissant au beurre", 110),
+            ("Pain de campagne", 245),
+            ("Pain au chocolat", 125),
+            ("Brioche tressée", 349),
+            ("Éclair au café", 230),
+            ("Kouign-amann", 590),
+            ("Tarte aux mirabelles", 1190),
+        ],
+    },
+    Shelf {
+        category: "Primeur",
+        frequency: 7.0,
+        variants: &[("", 100), ("bio", 140), ("2 kg", 185)],
+        items: &[
+            ("Pommes du Limousin", 219),
+            ("Bananes", 189),
+            ("Tomates de Marmande", 299),
+            ("Carottes de Créances", 159),
+            ("Pommes de terre", 349),
+            ("Oignons de Roscoff", 269),
+            ("Clémentines", 329),
+            ("Échalotes", 149),
+            ("Piment d'Espelette", 690),
+        ],
+    },
+    Shelf {
+        category: "Boissons",
+        frequency: 6.0,
+        variants: DRINKS,
+        items: &[
+            ("Eau minérale", 79),
+            ("Jus d'orange", 289),
+            ("Limonade 75 cl", 215),
+            ("Cidre brut 75 cl", 345),
+            ("Grenadine", 265),
+            ("Thé à la menthe", 199),
+            ("Nectar de pêche", 245),
+            ("Bière d'Alsace", 159),
+        ],
+    },
+    Shelf {
+        category: "Hygiène",
+        frequency: 4.0,
+        variants: CARE,
+        items: &[
+            ("Savon de Marseille", 349),
+            ("Shampooing", 429),
+            ("Dentifrice", 259),
+            ("Crème à l'aloès", 899),
+            ("Gel douche", 325),
+            ("Déodorant", 475),
+            ("Brosse à dents", 195),
+            ("Eau de toilette « Été »", 3490),
+        ],
+    },
+    Shelf {
+        category: "Entretien",
+        frequency: 4.0,
+        variants: &[("", 100), ("x 2", 185), ("recharge", 75)],
+        items: &[
+            ("Lessive liquide", 899),
+            ("Liquide vaisselle", 215),
+            ("Éponges", 189),
+            ("Papier toilette", 549),
+            ("Sacs-poubelle 50 L", 329),
+            ("Vinaigre ménager", 145),
+            ("Pastilles vaisselle", 1290),
+        ],
+    },
+    Shelf {
+        category: "Maison",
+        frequency: 1.6,
+        variants: COLOURS,
+        items: &[
+            ("Plaid en laine des Pyrénées", 4990),
+            ("Bougie parfumée figuier", 1490),
+            ("Casserole inox 18 cm", 2490),
+            ("Cocotte en fonte 24 cm", 12900),
+            ("Verre à pied x 6", 1990),
+            ("Housse de couette 220 x 240", 5990),
+            ("Lampe de chevet", 2990),
+            ("Torchons en lin x 3", 1650),
+            ("Théière émaillée 1 L", 2790),
+        ],
+    },
+    Shelf {
+        category: "Textile",
+        frequency: 1.6,
+        variants: SIZES,
+        items: &[
+            ("Marinière rayée", 2990),
+            ("Jean coupe droite", 4490),
+            ("Chemise en lin", 3990),
+            ("Pull mérinos col roulé", 5490),
+            ("Ciré breton", 8990),
+            ("Chaussettes fil d'Écosse", 890),
+            ("Écharpe en alpaga", 3490),
+            ("Pyjama en coton côtelé", 2790),
+            ("Tablier de cuisine brodé", 1990),
+        ],
+    },
+    Shelf {
+        category: "Jouets",
+        frequency: 1.2,
+        variants: PLAIN,
+        items: &[
+            ("Puzzle « Mont-Saint-Michel » 1000 pièces", 1590),
+            ("Peluche ourson câlin", 1990),
+            ("Jeu de société \"Les Châteaux\"", 2990),
+            ("Toupie en bois du Jura", 690),
+            ("Train électrique", 7990),
+            ("Poupée chiffon", 2490),
+            ("Cubes de construction x 100", 2290),
+            ("Pâte à modeler 6 couleurs", 790),
+        ],
+    },
+    Shelf {
+        category: "Librairie",
+        frequency: 1.8,
+        variants: PLAIN,
+        items: &[
+            ("Le Tour du monde en quatre-vingts jours", 650),
+            ("Les Fleurs du mal", 390),
+            ("À la recherche du temps perdu, tome I", 1150),
+            ("Cahier grands carreaux 96 pages", 249),
+            ("Stylo-plume \"Écolier\"", 1290),
+            ("Agenda de l'année", 1490),
+            ("Carnet à dessin A4", 990),
+            ("Guide des Cévennes à pied", 1690),
+            ("Cuisine d'été : 80 recettes", 1995),
+        ],
+    },
+    Shelf {
+        category: "Électroménager",
+        frequency: 0.5,
+        variants: DEVICES,
+        items: &[
+            ("Cafetière à filtre 1,2 L", 3990),
+            ("Bouilloire électrique 1,7 L", 2990),
+            ("Grille-pain 2 fentes", 3490),
+            ("Robot pâtissier 5 L", 24990),
+            ("Aspirateur traîneau", 14990),
+            ("Réfrigérateur combiné 320 L", 54990),
+            ("Lave-linge 8 kg", 44990),
+            ("Machine à crêpes Ø 35 cm", 4990),
+            ("Fer à repasser vapeur", 4490),
+        ],
+    },
+    Shelf {
+        category: "Multimédia",
+        frequency: 0.5,
+        variants: DEVICES,
+        items: &[
+            ("Téléviseur 43\" 4K", 37990),
+            ("Écran 24\" bureautique", 14990),
+            ("Casque audio sans fil", 7990),
+            ("Câble USB-C 2 m", 1290),
+            ("Enceinte portable étanche", 5990),
+            ("Clé USB 128 Go", 1490),
+            ("Tablette 10\" 64 Go", 19990),
+            ("Téléphone mobile 128 Go", 29990),
+            ("Souris ergonomique", 2490),
+        ],
+    },
+    Shelf {
+        category: "Jardin",
+        frequency: 0.9,
+        variants: PLAIN,
+        items: &[
+            ("Terreau universel 40 L", 899),
+            ("Sécateur à enclume", 1990),
+            ("Graines de lavande de Provence", 295),
+            ("Tuyau d'arrosage 25 m", 3490),
+            ("Perceuse-visseuse 18 V", 8990),
+            ("Échelle télescopique 3,2 m", 11990),
+            ("Pot en terre cuite Ø 30 cm", 1290),
+            ("Mètre ruban 5 m", 690),
+        ],
+    },
+    Shelf {
+        category: "Animalerie",
+        frequency: 1.6,
+        variants: &[("", 100), ("x 2", 190)],
+        items: &[
+            ("Croquettes chat", 1190),
+            ("Pâtée pour chien", 189),
+            ("Litière végétale", 990),
+            ("Jouet à mâcher", 590),
+            ("Graines pour oiseaux", 349),
+            ("Collier réfléchissant", 1290),
+        ],
+    },
+];

@@ -1,0 +1,146 @@
+"""Fixtures: one set of real servers for the whole run, started when the first test asks for one.
+
+    stack -> kafka, hdfs, s3, mongodb -> lake (each store in turn) -> lake_writer, sales_producer -> Judge
+
+A test may kill or freeze a server; whatever it leaves behind is put right before the next test.
+Set LAKE_WRITER_STACK=/folder/of/a/running/stack to use that one and save the start.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pymongo
+import pymongo.database
+import pytest
+
+from harness.judge import Judge
+from harness.kafka_cluster import KafkaCluster
+from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
+from harness.programs import Program
+from harness.storage import HdfsStorage, S3Storage
+from native_stack import Stack
+from native_stack.artifacts import cache_dir
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The servers of this run. Nothing is started yet: `kafka`, `hdfs`, `s3` and `mongodb` do that."""
+    running = os.environ.get("LAKE_WRITER_STACK")
+    if running:
+        yield Stack(running)
+        return
+    stack = Stack(tmp_path_factory.mktemp("servers"), die_with_parent=True)
+    yield stack
+    stack.down()
+    if not request.session.testsfailed:
+        shutil.rmtree(stack.directory)
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: Stack) -> KafkaCluster:
+    """A broker: `create_topic`, `produce`, `watermarks`; `server` to kill or freeze it."""
+    stack.kafka.start()
+    return KafkaCluster(stack.kafka)
+
+
+@pytest.fixture(scope="session")
+def hdfs(stack: Stack) -> HdfsStorage:
+    """A file system: `url`, `make_folder`, `files`, `read`; `server` to kill or freeze its nodes."""
+    stack.hdfs.start()
+    return HdfsStorage(stack.hdfs)
+
+
+@pytest.fixture(scope="session")
+def s3(stack: Stack) -> S3Storage:
+    """An S3 server: `make_bucket`, `files`, `read`, `client`; `server` to kill or freeze it."""
+    stack.s3.start()
+    return S3Storage(stack.s3)
+
+
+@pytest.fixture(scope="session")
+def mongodb(stack: Stack) -> Iterator[pymongo.MongoClient]:
+    """A client of a replica set of one."""
+    stack.mongodb.start()
+    with pymongo.MongoClient(stack.mongodb.uri) as client:
+        yield client
+
+
+@pytest.fixture
+def database(mongodb: pymongo.MongoClient, tmp_path: Path) -> Iterator[pymongo.database.Database]:
+    """A database of the test's own."""
+    name = f"test_{os.getpid()}_{abs(hash(tmp_path)) % 10**9}"
+    yield mongodb[name]
+    mongodb.drop_database(name)
+
+
+@pytest.fixture(autouse=True)
+def servers_put_right(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that used the servers: what it froze goes on, what it killed is started again."""
+    yield
+    if "stack" not in request.fixturenames:
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    for server in (stack.kafka, *stack.hdfs.servers(), stack.s3, stack.mongodb):
+        if stack.state.recorded(server.name) is None:
+            continue
+        if server.running():
+            server.resume()
+        else:
+            server.start()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Lake:
+    """A table's place on local disk."""
+    return local_lake(tmp_path)
+
+
+@pytest.fixture(params=["local", "hdfs", "s3"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """A table's place, on each store in turn."""
+    if request.param == "local":
+        return local_lake(tmp_path)
+    if request.param == "hdfs":
+        return hdfs_lake(request.getfixturevalue("hdfs"))
+    return s3_lake(request.getfixturevalue("s3"))
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Callable[[Lake], Judge]:
+    """DuckDB over a copy of a lake as it is at the call."""
+    return lambda lake: Judge(lake.fetch(tmp_path / "copy"))
+
+
+@pytest.fixture
+def lake_writer(tmp_path: Path) -> Program:
+    """The writer's binary: $LAKE_WRITER_BIN, or what `make test-build` has built."""
+    return Program(_binary("lake-writer", "LAKE_WRITER_BIN"), tmp_path)
+
+
+@pytest.fixture
+def sales_producer(tmp_path: Path) -> Program:
+    """The producer's binary: $SALES_PRODUCER_BIN, or what `make test-build` has built."""
+    return Program(_binary("sales-producer", "SALES_PRODUCER_BIN"), tmp_path)
+
+
+def _binary(name: str, variable: str) -> Path:
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or cache_dir() / "target")
+    binary = Path(os.environ.get(variable) or target / "quick" / name)
+    if not binary.is_file():
+        pytest.fail(f"{binary} is missing: run `make test-build`, or set {variable}", pytrace=False)
+    return binary
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """No test is skipped in silence: what a machine lacks is to be installed, so a skip is a failure."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        reason = report.longrepr[-1] if report.longrepr else item.name
+        report.longrepr = f"skipped, which counts as failed here: {reason}"
+    return report

@@ -1,0 +1,103 @@
+"""One table's place, on any of the three stores, in one shape.
+
+    local folder | HdfsStorage | S3Storage -> Lake -> programs (settings, environment) and judge (fetch)
+
+Owns the difference between the stores, so that a test need not know on which it runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .storage import HdfsStorage, S3Storage
+
+
+class LocalStorage:
+    """Local disk with the same verbs as the other two."""
+
+    def files(self, url: str) -> dict[str, int]:
+        """Every file below a URL: path relative to it, and length in bytes."""
+        root = self._path(url)
+        return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
+
+    def read(self, url: str) -> bytes:
+        """A file's bytes."""
+        return self._path(url).read_bytes()
+
+    def write(self, url: str, data: bytes) -> None:
+        """Writes a file, over what is there."""
+        self._path(url).parent.mkdir(parents=True, exist_ok=True)
+        self._path(url).write_bytes(data)
+
+    def delete(self, url: str) -> None:
+        """Deletes a file or folder with everything below."""
+        path = self._path(url)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def download(self, url: str, target: Path) -> Path:
+        """Copies everything below a URL into a local folder."""
+        return shutil.copytree(self._path(url), target, dirs_exist_ok=True)
+
+    def _path(self, url: str) -> Path:
+        return Path(url.removeprefix("file://"))
+
+
+@dataclass
+class Lake:
+    """Where a table is written: `url`, the `[store…]` settings and environment that lead there."""
+
+    kind: str
+    url: str
+    storage: LocalStorage | HdfsStorage | S3Storage
+    settings: dict = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def files(self, below: str = "") -> dict[str, int]:
+        """Files of the table below a folder of it, such as `data`: relative path and length."""
+        prefix = f"{below}/" if below else ""
+        found = self.storage.files(self.url)
+        return {name.removeprefix(prefix): size for name, size in found.items() if name.startswith(prefix)}
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file of the table."""
+        return self.storage.read(f"{self.url}/{name}")
+
+    def fetch(self, target: Path) -> Path:
+        """A copy of the whole table on local disk, as it is now. `target` is emptied first."""
+        if target.exists():
+            shutil.rmtree(target)
+        target.mkdir(parents=True)
+        return self.storage.download(self.url, target)
+
+
+def local_lake(folder: Path) -> Lake:
+    """A table below a local folder."""
+    path = folder / f"table-{uuid.uuid4().hex[:8]}"
+    path.mkdir(parents=True)
+    return Lake("local", f"file://{path}", LocalStorage())
+
+
+def hdfs_lake(storage: HdfsStorage) -> Lake:
+    """A table in a fresh folder of HDFS."""
+    return Lake(
+        "hdfs", storage.make_folder(), storage,
+        settings={"store": {"hdfs": {"conf_dir": str(storage.server.conf_dir)}}},
+    )  # fmt: skip
+
+
+def s3_lake(storage: S3Storage) -> Lake:
+    """A table in a fresh bucket."""
+    server = storage.server
+    settings = {"endpoint": server.endpoint, "region": server.region}
+    settings |= {"ca_file": str(server.certificates.ca)} if server.tls else {"allow_http": True}
+    return Lake(
+        "s3", f"{storage.make_bucket()}/lake/sales", storage,
+        settings={"store": {"s3": settings}},
+        environment={
+            "AWS_ACCESS_KEY_ID": server.access_key,
+            "AWS_SECRET_ACCESS_KEY": server.secret_key,
+        },
+    )  # fmt: skip
