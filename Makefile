@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 LAKE_WRITER_CACHE ?= $(HOME)/.cache/lake-writer
 CARGO_TARGET_DIR ?= $(LAKE_WRITER_CACHE)/target
-export LAKE_WRITER_CACHE CARGO_TARGET_DIR
+export LAKE_WRITER_CACHE CARGO_TARGET_DIR LAKE_WRITER_MATRIX
 
 PYTHON ?= python3
 VENV := $(LAKE_WRITER_CACHE)/venv
@@ -72,6 +72,12 @@ bench: cargo venv stack-install ## run the benchmarks of bench/README.md on a re
 	"$(VENV)/bin/python" bench/whole_process.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: bench-contention
+bench-contention: cargo venv stack-install ## how writers of one table meet at its log; ARGS="--store s3"
+	cargo build --locked --release --workspace --bins
+	"$(VENV)/bin/python" bench/contention.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
+	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
+
 # -- the tests ------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -107,6 +113,11 @@ mutations: cargo ## plant bugs in the protocol's code and demand that the tests 
 	$(call say,mutations)
 	tests/run-mutations $(ARGS)
 
+# Every step of a writer, killed and frozen, on each store, in place of the spread that `make test` visits.
+.PHONY: matrix
+matrix: ## the whole failpoint matrix on real servers: about an hour
+	$(MAKE) pytest TESTS=tests/test_failpoints.py LAKE_WRITER_MATRIX=whole
+
 .PHONY: deny
 deny: cargo ## licences, sources and bans of dependencies with cargo-deny, if it is installed
 	$(call say,cargo deny)
@@ -132,7 +143,7 @@ test-build: cargo ## build the programs and all Rust tests at once, with the fea
 pytest: test-build venv system-packages stack-install ## whole runs on real servers; ARGS="-k kafka" for some
 	$(call say,pytest)
 	LAKE_WRITER_BIN="$(BINARIES)/lake-writer" SALES_PRODUCER_BIN="$(BINARIES)/sales-producer" \
-	  "$(VENV)/bin/python" -m pytest tests $(ARGS)
+	  "$(VENV)/bin/python" -m pytest $(or $(TESTS),tests) $(ARGS)
 
 # -- what the others need -------------------------------------------------------------------------
 

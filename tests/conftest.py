@@ -20,10 +20,9 @@ import pytest
 from harness.judge import Judge
 from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
-from harness.programs import Program
+from harness.programs import Program, built
 from harness.storage import HdfsStorage, S3Storage
 from native_stack import Stack
-from native_stack.artifacts import cache_dir
 
 
 @pytest.fixture(scope="session")
@@ -118,21 +117,13 @@ def judge(tmp_path: Path) -> Callable[[Lake], Judge]:
 @pytest.fixture
 def lake_writer(tmp_path: Path) -> Program:
     """The writer's binary: $LAKE_WRITER_BIN, or what `make test-build` has built."""
-    return Program(_binary("lake-writer", "LAKE_WRITER_BIN"), tmp_path)
+    return Program(built("lake-writer"), tmp_path)
 
 
 @pytest.fixture
 def sales_producer(tmp_path: Path) -> Program:
     """The producer's binary: $SALES_PRODUCER_BIN, or what `make test-build` has built."""
-    return Program(_binary("sales-producer", "SALES_PRODUCER_BIN"), tmp_path)
-
-
-def _binary(name: str, variable: str) -> Path:
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or cache_dir() / "target")
-    binary = Path(os.environ.get(variable) or target / "quick" / name)
-    if not binary.is_file():
-        pytest.fail(f"{binary} is missing: run `make test-build`, or set {variable}", pytrace=False)
-    return binary
+    return Program(built("sales-producer"), tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -206,6 +206,33 @@ def test_two_writers_share_a_table(kafka, lake, sales_producer, lake_writer, jud
     assert seen.distinct("sale_id") == seen.rows()
 
 
+def test_several_tables_in_one_process(kafka, lake, local, sales_producer, lake_writer, judge, tmp_path):
+    # GIVEN two topics and a settings file for a table of each, on different stores
+    first = send(sales_producer, kafka, tmp_path, 5_000, "--seed", 1)
+    second = send(sales_producer, kafka, tmp_path, 3_000, "--seed", 2)
+    one = write_config(tmp_path / "one.toml", lake, kafka.bootstrap, first.topic)
+    two = write_config(tmp_path / "two.toml", local, kafka.bootstrap, second.topic)
+    # WHEN one process writes both
+    both = ["--config", one, "--output", "json", "run", "--also", two]
+    done = lake_writer.run(*both, "--until-end", env=lake.environment).json()
+    # THEN each table holds its own topic
+    assert [table["summary"]["rows"] for table in done["tables"]] == [first.rows, second.rows]
+    first.expect(judge(lake))
+    second.expect(judge(local))
+    # AND one that halts takes the other along in good order, with its code
+    kafka.delete_topic(second.topic)
+    with lake_writer.start(*both, env=lake.environment) as writer:
+        writer.wait(60, code=3)
+        assert second.topic in writer.log
+
+
+def test_two_settings_files_for_one_table_are_refused(kafka, local, lake_writer, tmp_path):
+    topic = kafka.create_topic()
+    config = write_config(tmp_path / "one.toml", local, kafka.bootstrap, topic)
+    done = lake_writer.run("--config", config, "run", "--also", config, code=2)
+    assert local.url in done.stderr
+
+
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_stop_commits_what_is_in_hand(kafka, local, sales_producer, lake_writer, judge, tmp_path, signals):
     # GIVEN a writer with sales in hand and a rotation far away

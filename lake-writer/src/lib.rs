@@ -24,4 +24,6 @@ pub mod writer;
 pub mod telemetry;
 pub mod clock;
 pub mod error_chain;
+#[cfg(any(test, feature = "simulation"))]
+pub mod failpoint;
 pub mod cli;

@@ -18,6 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from native_stack.artifacts import cache_dir
+
 from .lake import Lake
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,6 +42,16 @@ class Finished:
     def json(self) -> object:
         """Standard output of a run with `--output json`."""
         return json.loads(self.stdout)
+
+
+def built(name: str) -> Path:
+    """A binary of the workspace: $LAKE_WRITER_BIN or $SALES_PRODUCER_BIN, or what `make test-build` has built."""
+    variable = f"{name.upper().replace('-', '_')}_BIN"
+    target = Path(os.environ.get("CARGO_TARGET_DIR") or cache_dir() / "target")
+    binary = Path(os.environ.get(variable) or target / "quick" / name)
+    if not binary.is_file():
+        pytest.fail(f"{binary} is missing: run `make test-build`, or set {variable}", pytrace=False)
+    return binary
 
 
 class Program:

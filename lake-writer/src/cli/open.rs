@@ -22,8 +22,14 @@ pub(super) fn table(settings: &Settings) -> Result<Table, Failure> {
 
 /// The table's store. Nothing is sent yet.
 pub(super) fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
-    store::open::open(&settings.table.url, &settings.store)
-        .map_err(|error| Failure::of(Exit::Usage, "open the table", &error))
+    let store = store::open::open(&settings.table.url, &settings.store)
+        .map_err(|error| Failure::of(Exit::Usage, "open the table", &error))?;
+    #[cfg(feature = "simulation")]
+    let store = match crate::failpoint::Failpoints::from_environment() {
+        Some(points) => points.around_store(store),
+        None => store,
+    };
+    Ok(store)
 }
 
 /// The topic. Connects in the background; joins the group with the first poll.
@@ -32,5 +38,11 @@ pub(super) fn source(
     clock: &Arc<dyn Clock>,
 ) -> Result<Box<dyn Source>, SourceError> {
     let source = KafkaSource::connect(&settings.source.kafka, clock.clone())?;
-    Ok(Box::new(source))
+    let source: Box<dyn Source> = Box::new(source);
+    #[cfg(feature = "simulation")]
+    let source = match crate::failpoint::Failpoints::from_environment() {
+        Some(points) => points.around_source(source),
+        None => source,
+    };
+    Ok(source)
 }

@@ -1,9 +1,11 @@
 //! `run`: the writer itself, with everything around it that a process needs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,6 +17,7 @@ use super::output::{Output, print, print_json};
 use super::signals::stop_on_signals;
 use crate::batch::Rotation;
 use crate::clock::Chance;
+use crate::settings::{Settings, Sources, load};
 use crate::source::Source;
 use crate::store::probe::probe;
 use crate::store::{Store, StoreError, StoreErrorKind};
@@ -33,43 +36,155 @@ pub(super) struct RunArguments {
     /// Stop once everything up to the high watermarks seen at the start is published
     #[arg(long)]
     until_end: bool,
+
+    /// Settings file of a further table that this process writes too; can be repeated. --set and the
+    /// environment are for the first table alone, which also says what is logged and where metrics are served
+    #[arg(long, value_name = "FILE")]
+    also: Vec<PathBuf>,
+}
+
+/// A table that is about to be written.
+struct OpenTable {
+    settings: Settings,
+    table: Table,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl OpenTable {
+    fn new(settings: Settings) -> Result<Self, Failure> {
+        let table = open::table(&settings)?;
+        let store = open::store(&settings)?;
+        Ok(Self {
+            metrics: Arc::new(Metrics::new(&store.url())),
+            table,
+            store,
+            settings,
+        })
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, run: &RunArguments) -> Result<(), Failure> {
     let context = Context::new(arguments, Chatter::Settings)?;
     let stop = stop_on_signals(&context.runtime, &context.line)?;
-    let table = open::table(&context.settings)?;
-    let store = open::store(&context.settings)?;
-    let metrics = Arc::new(Metrics::new(&store.url()));
+    let tables = open_all(&context, &run.also)?;
+    let metrics: Vec<_> = tables.iter().map(|open| open.metrics.clone()).collect();
+    let urls: Vec<_> = tables.iter().map(|open| open.store.url()).collect();
     let _server = serve_telemetry(&context, &metrics)?;
-    let mut chance = Chance::from_entropy();
-    context.runtime.block_on(until_fit(
-        store.as_ref(),
-        &metrics,
-        &mut chance,
-        stop.clone(),
-    ))?;
-    let source = open::source(&context.settings, &context.clock)?;
-    let parts = assemble(&context, &table, store, source, &metrics, chance);
     let mode = if run.until_end {
         RunMode::UntilEnd
     } else {
         RunMode::Forever
     };
-    let shown = (!arguments.quiet).then(|| show_progress(&context, &metrics));
-    let summary = drive(parts, mode, stop);
+    let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
+    let summaries = write_all(&context, tables, mode, &stop);
     if let Some(shown) = shown {
         shown.abort();
         context.line.show("");
     }
-    let summary = summary?;
-    match arguments.output {
-        Output::Text => print(&in_words(&summary)),
-        Output::Json => print_json(&summary),
+    let summaries = summaries?;
+    match (arguments.output, summaries.as_slice()) {
+        (Output::Text, [summary]) => print(&in_words(summary)),
+        (Output::Json, [summary]) => print_json(summary),
+        (Output::Text, several) => {
+            let lines = urls.iter().zip(several);
+            print(&lines.fold(String::new(), |text, (url, summary)| {
+                text + &format!("{url}: {}", in_words(summary))
+            }))
+        }
+        (Output::Json, several) => {
+            let tables: Vec<_> = urls
+                .iter()
+                .zip(several)
+                .map(|(url, summary)| json!({ "table": url, "summary": summary }))
+                .collect();
+            print_json(&json!({ "tables": tables }))
+        }
     }
 }
 
-/// Probes the store; waits while it is out of reach, until told to stop.
+/// The table of the settings in force, and those of further files.
+fn open_all(context: &Context, also: &[PathBuf]) -> Result<Vec<OpenTable>, Failure> {
+    let mut tables = vec![OpenTable::new(context.settings.clone())?];
+    for file in also {
+        let sources = Sources {
+            file: Some(file.clone()),
+            ..Sources::default()
+        };
+        let open = OpenTable::new(load(&sources)?.settings)?;
+        let url = open.store.url();
+        if tables.iter().any(|earlier| earlier.store.url() == url) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!(
+                    "{}: the table {url} is written by another settings file of this command \
+                     already; give each table a table.url of its own",
+                    file.display()
+                ),
+            ));
+        }
+        tables.push(open);
+    }
+    Ok(tables)
+}
+
+/// Writes every table on a thread of its own, the first one on this. When one of them fails, the
+/// others commit what they have in hand and stop: a process that goes on without one of its tables
+/// would look well to whoever watches it.
+fn write_all(
+    context: &Context,
+    tables: Vec<OpenTable>,
+    mode: RunMode,
+    stop: &watch::Sender<Stop>,
+) -> Result<Vec<Summary>, Failure> {
+    let write = |open: OpenTable| {
+        let url = open.store.url();
+        let summary = write(context, open, mode, stop.subscribe());
+        if let Err(failure) = &summary {
+            tracing::debug!(url, %failure, "a table failed");
+            stop.send_replace(Stop::Drain);
+        }
+        summary
+    };
+    let mut tables = tables.into_iter();
+    let first = tables.next();
+    std::thread::scope(|scope| {
+        let write = &write;
+        let others: Vec<_> = tables
+            .map(|open| scope.spawn(move || write(open)))
+            .collect();
+        let first = first.map(write);
+        let others = others.into_iter().map(|writing| match writing.join() {
+            Ok(summary) => summary,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        let written: Vec<_> = first.into_iter().chain(others).collect();
+        written.into_iter().collect()
+    })
+}
+
+/// Writes one table until it is over.
+fn write(
+    context: &Context,
+    open: OpenTable,
+    mode: RunMode,
+    stop: watch::Receiver<Stop>,
+) -> Result<Summary, Failure> {
+    let OpenTable {
+        settings,
+        table,
+        store,
+        metrics,
+    } = open;
+    let mut chance = Chance::from_entropy();
+    let fit = until_fit(store.as_ref(), &metrics, &mut chance, stop.clone());
+    context.runtime.block_on(fit)?;
+    let source = open::source(&settings, &context.clock)?;
+    let parts = assemble(context, &settings, &table, store, source, &metrics, chance);
+    drive(parts, mode, stop)
+}
+
+/// Probes the store; waits while it is out of reach or full, until told to stop.
 async fn until_fit(
     store: &dyn Store,
     metrics: &Metrics,
@@ -79,7 +194,7 @@ async fn until_fit(
     let mut wait = SHORTEST_WAIT;
     loop {
         let error = match probe(store, &chance.hex_id()).await {
-            Err(error) if error.kind == StoreErrorKind::Transient => error,
+            Err(error) if passes(error.kind) => error,
             outcome => {
                 metrics.away(Away::Store, false);
                 return outcome;
@@ -87,7 +202,12 @@ async fn until_fit(
         };
         if wait == SHORTEST_WAIT {
             let reason = with_causes(&error);
-            tracing::warn!(reason, "the store is out of reach; trying until it answers");
+            match error.kind {
+                StoreErrorKind::Full => {
+                    tracing::warn!(reason, "the store is full; trying until there is room");
+                }
+                _ => tracing::warn!(reason, "the store is out of reach; trying until it answers"),
+            }
             metrics.away(Away::Store, true);
         }
         // A sender that is gone says nothing more; then the wait alone counts.
@@ -105,14 +225,19 @@ async fn until_fit(
     }
 }
 
+/// Whether the store may be fit again without anybody changing the settings.
+fn passes(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Transient | StoreErrorKind::Full)
+}
+
 /// Metrics and health, if the settings want them. They stop when the server is dropped.
-fn serve_telemetry(context: &Context, metrics: &Arc<Metrics>) -> Result<Option<Server>, Failure> {
+fn serve_telemetry(context: &Context, metrics: &[Arc<Metrics>]) -> Result<Option<Server>, Failure> {
     let telemetry = &context.settings.telemetry;
     let Some(listen) = &telemetry.listen else {
         return Ok(None);
     };
     let timeout = Duration::from_millis(telemetry.livez_timeout_ms);
-    let starting = Server::start(listen, metrics.clone(), context.clock.clone(), timeout);
+    let starting = Server::start(listen, metrics.to_vec(), context.clock.clone(), timeout);
     let server = context
         .runtime
         .block_on(starting)
@@ -124,13 +249,13 @@ fn serve_telemetry(context: &Context, metrics: &Arc<Metrics>) -> Result<Option<S
 /// The writer that the settings describe, on a store that was probed.
 pub(super) fn assemble(
     context: &Context,
+    settings: &Settings,
     table: &Table,
     store: Arc<dyn Store>,
     source: Box<dyn Source>,
     metrics: &Arc<Metrics>,
     chance: Chance,
 ) -> WriterParts {
-    let settings = &context.settings;
     let runtime = context.runtime.handle().clone();
     let cuts = CutMaker::new(
         settings,
@@ -166,11 +291,11 @@ pub(super) fn drive(
     Ok(writer::run(parts, mode, stop)?)
 }
 
-fn show_progress(context: &Context, metrics: &Arc<Metrics>) -> JoinHandle<()> {
+fn show_progress(context: &Context, metrics: Vec<Arc<Metrics>>) -> JoinHandle<()> {
     let line = context.line.clone();
     context
         .runtime
-        .spawn(progress::show(metrics.clone(), context.clock.clone(), line))
+        .spawn(progress::show(metrics, context.clock.clone(), line))
 }
 
 fn in_words(summary: &Summary) -> String {

@@ -18,21 +18,21 @@ use crate::writer::Stop;
 /// process and then its group.
 const SAME_WISH: Duration = Duration::from_millis(500);
 
-/// Says [`Stop::Drain`] at the first signal, and ends the process at the second.
+/// Says [`Stop::Drain`] at the first signal, and ends the process at the second. Others may say it
+/// too, through the sender.
 pub(super) fn stop_on_signals(
     runtime: &Runtime,
     line: &StatusLine,
-) -> Result<watch::Receiver<Stop>, Failure> {
-    let (told, stop) = watch::channel(Stop::Go);
-    let line = line.clone();
+) -> Result<watch::Sender<Stop>, Failure> {
+    let stop = watch::Sender::new(Stop::Go);
+    let (line, told) = (line.clone(), stop.clone());
     let _entered = runtime.enter();
     let failed = |error: std::io::Error| Failure::of(Exit::Failure, "listen to signals", &error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     runtime.spawn(async move {
         either(&mut terminate, &mut interrupt).await;
-        // The run may be over already: then there is nobody left to tell.
-        let _ = told.send(Stop::Drain);
+        told.send_replace(Stop::Drain);
         tokio::time::sleep(SAME_WISH).await;
         let _ = terminate.recv().now_or_never();
         let _ = interrupt.recv().now_or_never();

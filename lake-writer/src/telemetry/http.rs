@@ -15,6 +15,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::exposition;
 use super::health::{self, Verdict};
 use super::metrics::Metrics;
 use crate::clock::Clock;
@@ -43,19 +44,21 @@ pub struct Server {
 
 #[derive(Clone, Debug)]
 struct Shared {
-    metrics: Arc<Metrics>,
+    /// Those of each table.
+    metrics: Arc<[Arc<Metrics>]>,
     clock: Arc<dyn Clock>,
     livez_timeout: Duration,
 }
 
 impl Server {
-    /// Listens on `address` (`host:port`, port 0 for any) and answers from the runtime's threads.
+    /// Listens on `address` (`host:port`, port 0 for any) and answers from the runtime's threads, for
+    /// every table that this process writes.
     ///
     /// # Errors
     /// When the address is taken or is none of this machine.
     pub async fn start(
         address: &str,
-        metrics: Arc<Metrics>,
+        metrics: Vec<Arc<Metrics>>,
         clock: Arc<dyn Clock>,
         livez_timeout: Duration,
     ) -> Result<Self, ListenError> {
@@ -66,7 +69,7 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shared = Shared {
-            metrics,
+            metrics: metrics.into(),
             clock,
             livez_timeout,
         };
@@ -96,19 +99,40 @@ impl Drop for Server {
 }
 
 async fn metrics_text(State(shared): State<Shared>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, OPEN_METRICS)],
-        shared.metrics.encode(),
-    )
+    let tables = shared.metrics.iter().map(|metrics| metrics.encode());
+    let text = exposition::merged(tables.collect());
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 
 async fn livez(State(shared): State<Shared>) -> impl IntoResponse {
     let now = shared.clock.monotonic();
-    answer(health::live(&shared.metrics, now, shared.livez_timeout))
+    answer(shared.of_all(|metrics| health::live(metrics, now, shared.livez_timeout)))
 }
 
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
-    answer(health::ready(&shared.metrics))
+    answer(shared.of_all(health::ready))
+}
+
+impl Shared {
+    /// Well when every table is; else what is the matter, with the table's name where there are
+    /// several.
+    fn of_all(&self, look: impl Fn(&Metrics) -> Verdict) -> Verdict {
+        let mut matters = Vec::new();
+        for metrics in self.metrics.iter() {
+            match look(metrics) {
+                Err(matter) if self.metrics.len() > 1 => {
+                    matters.push(format!("{}: {matter}", metrics.table()));
+                }
+                Err(matter) => matters.push(matter),
+                Ok(()) => {}
+            }
+        }
+        if matters.is_empty() {
+            Ok(())
+        } else {
+            Err(matters.join("; "))
+        }
+    }
 }
 
 fn answer(verdict: Verdict) -> (StatusCode, String) {
@@ -139,7 +163,7 @@ mod tests {
         let clock = Arc::new(SystemClock::new());
         Server::start(
             "127.0.0.1:0",
-            metrics.clone(),
+            vec![metrics.clone()],
             clock,
             Duration::from_secs(30),
         )
@@ -188,12 +212,44 @@ mod tests {
         let clock = Arc::new(SystemClock::new());
         let second = Server::start(
             &first.address().to_string(),
-            metrics,
+            vec![metrics],
             clock,
             Duration::from_secs(30),
         )
         .await;
         let error = second.unwrap_err().to_string();
         assert!(error.contains(&format!("`{}`", first.address())), "{error}");
+    }
+
+    #[tokio::test]
+    async fn several_tables_are_one_scrape_and_one_verdict() {
+        // GIVEN two tables, one of which runs
+        let tables =
+            ["file:///lake/one", "file:///lake/two"].map(|url| Arc::new(Metrics::new(url)));
+        tables[0].state(EngineState::Running);
+        let clock = Arc::new(SystemClock::new());
+        let limit = Duration::from_secs(30);
+        let server = Server::start("127.0.0.1:0", tables.to_vec(), clock, limit)
+            .await
+            .unwrap();
+        // WHEN they are asked
+        let scrape = request(server.address(), "/metrics").await;
+        let ready = request(server.address(), "/readyz").await;
+        // THEN each family is described once and shows both, and the one that lacks something is named
+        assert_eq!(
+            scrape
+                .matches("# TYPE lake_writer_messages_consumed ")
+                .count(),
+            1
+        );
+        for url in ["one", "two"] {
+            let sample = format!("messages_consumed_total{{table=\"file:///lake/{url}\"}} 0");
+            assert!(scrape.contains(&sample), "{scrape}");
+        }
+        assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+        assert!(
+            ready.ends_with("file:///lake/two: the engine is starting\n"),
+            "{ready}"
+        );
     }
 }

@@ -63,9 +63,36 @@ pub struct Snapshot {
     pub store_away: bool,
 }
 
+impl Snapshot {
+    /// Figures of two tables that one process writes: counts added up, the state of the one that
+    /// is less far, the older of the last commits.
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            state: if other.state == EngineState::Running {
+                self.state
+            } else {
+                other.state
+            },
+            consumed: self.consumed + other.consumed,
+            rows: self.rows + other.rows,
+            dead_letters: self.dead_letters + other.dead_letters,
+            files: self.files + other.files,
+            bytes: self.bytes + other.bytes,
+            commits: self.commits + other.commits,
+            lag: self.lag + other.lag,
+            held_bytes: self.held_bytes + other.held_bytes,
+            encoded_bytes: self.encoded_bytes + other.encoded_bytes,
+            last_commit_micros: self.last_commit_micros.min(other.last_commit_micros),
+            source_away: self.source_away || other.source_away,
+            store_away: self.store_away || other.store_away,
+        }
+    }
+}
+
 /// All metrics of one engine. Shared; every method may be called from any thread.
 #[derive(Debug)]
 pub struct Metrics {
+    table: String,
     registry: Registry,
     intake: Intake,
     commits: Commits,
@@ -131,6 +158,7 @@ impl Metrics {
             std::iter::once(("table".into(), table_url.to_owned().into())),
         );
         let metrics = Self {
+            table: table_url.to_owned(),
             intake: Intake::registered(&mut registry),
             commits: Commits::registered(&mut registry),
             engine: Engine::registered(&mut registry),
@@ -141,6 +169,11 @@ impl Metrics {
         }
         metrics.state(EngineState::Starting);
         metrics
+    }
+
+    /// The table's URL, without credentials.
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// So many more messages were read and decoded or rejected.

@@ -13,6 +13,7 @@ pub mod event;
 pub mod metrics;
 pub mod process;
 pub mod figures;
+mod exposition;
 pub mod health;
 pub mod http;
 pub mod terminal;

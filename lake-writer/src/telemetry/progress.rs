@@ -43,19 +43,28 @@ impl Pace {
 }
 
 /// Shows progress until the future is dropped: a line on standard error when that is a terminal,
-/// else a log line a minute.
-pub async fn show(metrics: Arc<Metrics>, clock: Arc<dyn Clock>, line: StatusLine) {
+/// else a log line a minute. Several tables of one process are added up.
+pub async fn show(metrics: Vec<Arc<Metrics>>, clock: Arc<dyn Clock>, line: StatusLine) {
+    let look = || {
+        let snapshots = metrics.iter().map(|metrics| metrics.snapshot());
+        snapshots.reduce(|sum, next| sum.and(&next))
+    };
+    let Some(at_first) = look() else {
+        return;
+    };
     let is_terminal = std::io::stderr().is_terminal();
     let mut pace = Pace {
         at: clock.monotonic(),
-        consumed: metrics.snapshot().consumed,
+        consumed: at_first.consumed,
         rate: 0.0,
     };
     let mut ticks = tokio::time::interval(if is_terminal { LINE_EVERY } else { LOG_EVERY });
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        let snapshot = metrics.snapshot();
+        let Some(snapshot) = look() else {
+            return;
+        };
         let rate = pace.look(clock.monotonic(), snapshot.consumed);
         if is_terminal {
             line.show(&in_words(&snapshot, rate, clock.wall_micros()));

@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments, demo: &DemoArguments) -> Result<(), Fai
     let broker = EmbeddedBroker::start(TOPIC, partitions(demo.rate))
         .map_err(|error| Failure::of(Exit::Source, "start the embedded broker", &error))?;
     let context = context(arguments, &dir, &broker)?;
-    let told = stop_on_signals(&context.runtime, &context.line)?;
+    let told = stop_on_signals(&context.runtime, &context.line)?.subscribe();
     let metrics = Arc::new(Metrics::new(&context.settings.table.url));
     let (store, writer) = start_writer(&context, &metrics)?;
     wait_until_ready(&context, &metrics, &writer);
@@ -163,7 +163,16 @@ fn start_writer(
     let mut source = open::source(&context.settings, &context.clock)?;
     // Every demo has a broker of its own, so its topic is a new one to a lake that is gone on with.
     let topic = source.identify()?;
-    let mut parts = assemble(context, &table, store.clone(), source, metrics, chance);
+    let settings = &context.settings;
+    let mut parts = assemble(
+        context,
+        settings,
+        &table,
+        store.clone(),
+        source,
+        metrics,
+        chance,
+    );
     parts.accept_topic_id = Some(topic.topic_id);
     let (stop, stopped) = watch::channel(Stop::Go);
     let thread = std::thread::spawn(move || drive(parts, RunMode::Forever, stopped));

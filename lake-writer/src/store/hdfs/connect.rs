@@ -8,12 +8,26 @@
 //! Does not own: what is called.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hdfs_native::{Client, ClientBuilder, HdfsError};
+use tokio::runtime::{Handle, Runtime};
 
 use super::super::open::OpenError;
 use crate::settings::Hdfs;
+
+/// Where all clients' connections live, for as long as the process does. Left to itself, a client
+/// that is built outside of a runtime makes one of its own, and replacing that client inside of
+/// another runtime panics: no runtime may be dropped there.
+static CONNECTIONS: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("hdfs")
+        .enable_all()
+        .build()
+});
 
 /// Everything that a client is built from; kept, since a client that hangs is replaced.
 pub(super) struct Connect {
@@ -57,6 +71,7 @@ impl Connect {
     /// A new client, with connections of its own. Nothing is sent yet.
     pub(super) fn client(&self) -> Result<Client, OpenError> {
         let mut builder = ClientBuilder::new()
+            .with_io_runtime(connections()?)
             .with_url(&self.name_node)
             .with_config(&self.properties);
         let settings = &self.settings;
@@ -81,5 +96,15 @@ impl Connect {
             }
             error => OpenError::client(error),
         })
+    }
+}
+
+fn connections() -> Result<Handle, OpenError> {
+    match &*CONNECTIONS {
+        Ok(runtime) => Ok(runtime.handle().clone()),
+        Err(error) => Err(OpenError::client(HdfsError::IOError(io::Error::new(
+            error.kind(),
+            error.to_string(),
+        )))),
     }
 }

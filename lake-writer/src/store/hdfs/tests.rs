@@ -7,6 +7,25 @@ use tokio::net::TcpListener;
 use super::super::StoreErrorKind;
 use super::*;
 
+/// The writer opens its store before it enters its runtime, and replaces the client inside of it.
+#[test]
+fn a_store_opened_outside_of_a_runtime_outlives_a_name_node_that_does_not_answer() {
+    // GIVEN a frozen name node, and a store that was opened outside of any runtime
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let name_node = format!("hdfs://{}", listener.local_addr().expect("bound"));
+    let limit = Duration::from_millis(50);
+    let store = HdfsStore::new(&name_node, "/lake", &Hdfs::default(), limit);
+    let store = store.expect("the settings fit");
+    // WHEN calls run into their limit, each of which replaces the client
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let path = TablePath::new("log/1").expect("legal");
+    for _ in 0..2 {
+        let error = runtime.block_on(store.read(&path)).expect_err("no answer");
+        // THEN they fail as passing trouble, and nothing panics
+        assert_eq!(error.kind, StoreErrorKind::Transient);
+    }
+}
+
 #[tokio::test]
 async fn a_name_node_that_does_not_answer_is_given_up_within_the_limit() {
     // GIVEN a name node that accepts connections and says nothing, as a frozen one does

@@ -1,0 +1,93 @@
+"""Steps at which a writer can be killed or frozen: which there are, and which of them a run visits.
+
+    tests/failpoints/<store>.txt -> cases -> LAKE_WRITER_FAILPOINT of one writer -> killed or frozen there
+
+Owns the lists and the choice. What a step is stands in lake-writer/src/failpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from .programs import RunningProgram, wait_until
+
+LISTS = Path(__file__).resolve().parent.parent / "failpoints"
+STORES = ("local", "hdfs", "s3")
+# The whole matrix takes an hour; `make matrix` visits it, every other run a spread of it.
+WHOLE = os.environ.get("LAKE_WRITER_MATRIX") == "whole"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as it is listed. `often` is how often a run passes it; 0 where that is a matter of time."""
+
+    name: str
+    often: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """One writer stopped at one step of one store."""
+
+    store: str
+    step: Step
+    time: int
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.store}-{self.step.name}@{self.time}-{self.action}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes the writer stop there."""
+        return {"LAKE_WRITER_FAILPOINT": f"{self.step.name}@{self.time}={self.action}"}
+
+
+def listed(store: str) -> list[Step]:
+    """The steps of a store, in order of their names."""
+    lines = (LISTS / f"{store}.txt").read_text(encoding="utf-8").splitlines()
+    return [Step(name, int(often)) for name, often in (line.split() for line in lines if line)]
+
+
+def write_list(store: str, passed: list[list[str]]) -> None:
+    """Lists what several runs have passed. Only what the first did, on a new table, can be counted on in a case."""
+    first = Counter(passed[0])
+    lines = [f"{name} {first[name]}\n" for name in sorted(set().union(*passed))]
+    LISTS.mkdir(exist_ok=True)
+    (LISTS / f"{store}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def cases() -> list[Case]:
+    """Every step of every store, killed and frozen, the first and the second time; or a spread of that."""
+    return [case for number, store in enumerate(STORES) for case in _cases(number, store)]
+
+
+def _cases(number: int, store: str) -> list[Case]:
+    chosen = []
+    for place, step in enumerate(listed(store)):
+        times = (1, 2) if step.often > 1 else (1,)
+        if WHOLE:
+            chosen += [Case(store, step, time, action) for time in times for action in ("kill", "freeze")]
+        elif store == "local" or place % 2 == number % 2:
+            # Neighbours in the list are the two moments of one call: each gets another action.
+            action = ("kill", "freeze")[(place + place // 2 + number) % 2]
+            chosen.append(Case(store, step, times[place // 4 % len(times)], action))
+    return chosen
+
+
+def frozen(writer: RunningProgram) -> bool:
+    """Whether a writer has been stopped by SIGSTOP."""
+    try:
+        stat = Path(f"/proc/{writer.process.pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def wait_until_frozen(writer: RunningProgram, timeout_s: float = 60) -> bool:
+    """Waits until a writer stands at its failpoint. False when it ended without passing there."""
+    wait_until(lambda: frozen(writer) or not writer.running(), "the failpoint", timeout_s)
+    return frozen(writer)
