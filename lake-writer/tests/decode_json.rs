@@ -162,9 +162,11 @@ fn is_beyond_doubles(doc: &[u8]) -> bool {
             .unwrap_or(rest);
         let digits = rest.iter().take_while(|b| b.is_ascii_digit());
         // The largest power of ten that a double holds exactly is the 22nd.
-        digits.fold(0_u32, |exponent, digit| {
-            exponent.saturating_mul(10) + u32::from(digit - b'0')
-        }) > 22
+        let exponent = digits.fold(0_u32, |exponent, digit| {
+            let digit = u32::from(digit - b'0');
+            exponent.saturating_mul(10).saturating_add(digit)
+        });
+        exponent > 22
     });
     long || far
 }

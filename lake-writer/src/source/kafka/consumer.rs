@@ -283,6 +283,9 @@ impl KafkaSource {
             };
             match self.client.watermarks(&self.topic, partition, CALL_LIMIT) {
                 Ok(marks) if offset < marks.low || offset > marks.high => {
+                    // A topic that was created again has other offsets: that is said first.
+                    self.watch
+                        .ask(&self.client, &self.topic, &mut self.waiting)?;
                     return Err(errors::out_of_range(&self.name, partition, offset, marks));
                 }
                 Ok(_) => self.restart(partition, offset)?,
