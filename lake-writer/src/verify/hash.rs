@@ -192,7 +192,7 @@ fn add_words<T: ArrowPrimitiveType>(
 ) {
     let values = array.as_primitive::<T>().values();
     add_each(array.nulls(), hashes, |row, hash| {
-        hash.add(word(values[row]))
+        hash.add(word(values[row]));
     });
 }
 

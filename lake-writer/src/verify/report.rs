@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::source::OffsetRange;
+use crate::store::TablePath;
 
 /// The outcome of a verification.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -174,7 +175,7 @@ impl Finding {
         }
     }
 
-    pub(super) fn at_path(mut self, path: impl ToString) -> Self {
+    pub(super) fn at_path(mut self, path: &TablePath) -> Self {
         self.path = Some(path.to_string());
         self
     }
