@@ -304,6 +304,7 @@ def test_beside_a_running_writer(kafka, lake, sales_producer, lake_writer, tmp_p
             assert table.verify()["clean"]
             assert table.verify("--quick")["clean"]
         assert writer.terminate() == 0
+    table.write()
     report = table.verify()
     assert sum(p["rows"] for p in report["partitions"]) == 25_000
 

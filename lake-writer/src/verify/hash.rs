@@ -219,3 +219,77 @@ fn add_each(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::builder::{Int64Builder, ListBuilder};
+    use arrow_array::{Decimal128Array, Int64Array, StringArray, StructArray};
+    use arrow_buffer::NullBuffer;
+    use arrow_schema::{Field, Fields};
+
+    use super::*;
+
+    fn hashes(columns: &[ArrayRef]) -> Vec<u128> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        let hashes = hash_rows(columns, rows).expect("known types");
+        hashes.into_iter().map(RowHash::finish).collect()
+    }
+
+    fn all_differ(hashes: &[u128]) -> bool {
+        let mut sorted = hashes.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted.len() == hashes.len()
+    }
+
+    #[test]
+    fn null_is_no_value_and_order_counts() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(1), Some(-1)]));
+        assert!(all_differ(&hashes(std::slice::from_ref(&numbers))));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![
+            Some(""),
+            None,
+            Some("a"),
+            Some("b"),
+        ]));
+        assert!(all_differ(&hashes(std::slice::from_ref(&texts))));
+        let (one, other) = (
+            hashes(&[numbers.clone(), texts.clone()]),
+            hashes(&[texts, numbers]),
+        );
+        assert!(one.iter().zip(&other).all(|(one, other)| one != other));
+        let wide: ArrayRef = Arc::new(Decimal128Array::from(vec![1, 1 << 64, 1 << 65, -1]));
+        assert!(all_differ(&hashes(&[wide])));
+    }
+
+    #[test]
+    fn lists_are_told_apart_by_where_they_end() {
+        let mut lists = ListBuilder::new(Int64Builder::new());
+        for list in [vec![], vec![1, 2], vec![2, 1], vec![1], vec![0], vec![0, 0]] {
+            lists.append_value(list.into_iter().map(Some));
+        }
+        lists.append_null();
+        assert!(all_differ(&hashes(&[Arc::new(lists.finish())])));
+    }
+
+    #[test]
+    fn what_stands_below_a_null_record_does_not_count() {
+        // GIVEN two records of which the first is null, with other values below it
+        let record = |below: i64| -> ArrayRef {
+            let fields = Fields::from(vec![Field::new("n", DataType::Int64, false)]);
+            let inner: ArrayRef = Arc::new(Int64Array::from(vec![below, 7]));
+            let nulls = NullBuffer::from(vec![false, true]);
+            Arc::new(StructArray::new(fields, vec![inner], Some(nulls)))
+        };
+        // THEN their hashes are the same.
+        assert_eq!(hashes(&[record(1)]), hashes(&[record(2)]));
+    }
+
+    #[test]
+    fn a_slice_hashes_as_its_rows_do() {
+        let whole: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c")]));
+        assert_eq!(hashes(&[whole.slice(1, 2)]), hashes(&[whole])[1..]);
+    }
+}

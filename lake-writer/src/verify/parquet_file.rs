@@ -30,6 +30,9 @@ use crate::store::{Store, StoreError, StoreErrorKind, TablePath};
 /// Read first from a file's end: the footer of most files.
 const TAIL_BYTES: u64 = 64 << 10;
 
+/// A file's magic, the length of its footer and its magic again.
+const LEAST_BYTES: u64 = 12;
+
 /// Read at once of what is only hashed.
 const HASH_BYTES: u64 = 8 << 20;
 
@@ -95,6 +98,11 @@ impl<'a> ParquetFile<'a> {
 
     /// The footer. Types are those of Parquet: what another writer's hints say does not count.
     pub(super) fn metadata(&self) -> Result<ArrowReaderMetadata, FileProblem> {
+        if self.size < LEAST_BYTES {
+            return Err(FileProblem::Broken(
+                "it is too short to have a footer".into(),
+            ));
+        }
         let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
         let mut tail = self.bytes(self.size.saturating_sub(TAIL_BYTES)..self.size)?;
         loop {

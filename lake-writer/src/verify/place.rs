@@ -9,6 +9,8 @@
 //! Does not own: whether the file is right (`verify`): it is read as it is.
 
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
