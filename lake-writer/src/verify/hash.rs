@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     fn hashes(columns: &[ArrayRef]) -> Vec<u128> {
-        let rows = columns.first().map_or(0, |column| column.len());
+        let rows = columns.first().map_or(0, Array::len);
         let hashes = hash_rows(columns, rows).expect("known types");
         hashes.into_iter().map(RowHash::finish).collect()
     }
@@ -250,8 +250,8 @@ mod tests {
         assert!(all_differ(&hashes(std::slice::from_ref(&numbers))));
         let texts: ArrayRef = Arc::new(StringArray::from(vec![
             Some(""),
-            None,
             Some("a"),
+            None,
             Some("b"),
         ]));
         assert!(all_differ(&hashes(std::slice::from_ref(&texts))));
