@@ -21,6 +21,7 @@ pub mod stage;
 pub mod commit;
 pub mod store;
 pub mod writer;
+pub mod verify;
 pub mod telemetry;
 pub mod clock;
 pub mod error_chain;

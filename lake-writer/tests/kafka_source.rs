@@ -12,7 +12,7 @@ use std::time::Duration;
 use lake_writer::clock::SystemClock;
 use lake_writer::settings::Kafka;
 use lake_writer::source::kafka::KafkaReader;
-use lake_writer::source::{OffsetRange, Source, SourceError, SourceEvent};
+use lake_writer::source::{OffsetRange, RangeReader as _, Source, SourceError, SourceEvent};
 use real::{Topic, unique};
 use support::{Member, produce, produce_with, settings};
 

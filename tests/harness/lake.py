@@ -65,6 +65,14 @@ class Lake:
         """Bytes of one file of the table."""
         return self.storage.read(f"{self.url}/{name}")
 
+    def write(self, name: str, data: bytes) -> None:
+        """Writes a file of the table, over what is there, as somebody who is no writer would."""
+        self.storage.write(f"{self.url}/{name}", data)
+
+    def delete(self, name: str) -> None:
+        """Deletes a file of the table."""
+        self.storage.delete(f"{self.url}/{name}")
+
     def fetch(self, target: Path) -> Path:
         """A copy of the whole table on local disk, as it is now. `target` is emptied first."""
         if target.exists():

@@ -79,10 +79,10 @@ class HdfsStorage:
         query = urllib.parse.urlencode({"op": operation, "user.name": getpass.getuser(), **parameters})
         port = self.server.namenode.ports["http"]
         address = f"http://127.0.0.1:{port}/webhdfs/v1{urllib.parse.quote(path)}?{query}"
-        if body is not None:
-            # The name node says which data node takes the bytes; urllib does not follow a PUT.
+        if operation in ("CREATE", "OPEN"):
+            # The name node says which data node has the bytes, and spells names in its answer as they are.
             answer = self._open(urllib.request.Request(f"{address}&noredirect=true", method=method))
-            address = json.loads(answer)["Location"]
+            address = _percent_encoded(json.loads(answer)["Location"])
         return self._open(urllib.request.Request(address, data=body, method=method))
 
     def _open(self, request: urllib.request.Request) -> bytes:
@@ -90,6 +90,11 @@ class HdfsStorage:
             request.add_header("Content-Type", "application/octet-stream")
         with self._opener.open(request, timeout=60) as response:
             return response.read()
+
+
+def _percent_encoded(url: str) -> str:
+    """The same URL in ASCII; what is encoded already stays as it is."""
+    return urllib.parse.quote(url, safe="%/:?&=+,;@!$*()[]~")
 
 
 class S3Storage:

@@ -8,8 +8,10 @@ use super::demo::DemoArguments;
 use super::exit::Exit;
 use super::log::LogArguments;
 use super::output::Output;
+use super::place::WhereArguments;
 use super::plan::PlanArguments;
 use super::run::RunArguments;
+use super::verify::VerifyArguments;
 use crate::settings::{Loaded, SettingsError, Sources, load};
 
 /// Writes a Kafka topic to a partitioned Parquet table, every row exactly once.
@@ -62,6 +64,7 @@ Examples:
   lake-writer run                     write the topic to the table until told to stop
   lake-writer run --until-end         write what is there now, and stop
   lake-writer status                  where the table stands, and how far behind it is
+  lake-writer verify                  whether the table holds what the topic says
 
 ";
 
@@ -97,6 +100,22 @@ pub(super) enum Command {
         after_help = "Examples:\n  lake-writer status\n  lake-writer --output json status | jq '.partitions[].lag'"
     )]
     Status,
+
+    /// Compare the table with the topic, both ways, offset by offset
+    ///
+    /// Decodes the topic again and compares it with the rows in the files; compares files with the
+    /// log's checksums and the folders with the log. Reads only, and may run beside a writer. Ends
+    /// with 8 when anything differs.
+    #[command(
+        after_help = "Examples:\n  lake-writer verify\n  lake-writer verify --quick\n  lake-writer verify --sample 0.05\n  lake-writer --output json verify --partition 3 --from 120000 --to 130000 | jq .findings"
+    )]
+    Verify(VerifyArguments),
+
+    /// Find the file, row group and row of an offset or a value, or why there is none
+    #[command(
+        after_help = "Examples:\n  lake-writer where --partition 3 --offset 120000\n  lake-writer where --column sale_id --value 0198c2f4-5d3e-7a10-8c4b-2f6d1e9a7b35"
+    )]
+    Where(WhereArguments),
 
     /// Show the commit log readably
     #[command(

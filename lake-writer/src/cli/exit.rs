@@ -30,11 +30,13 @@ pub enum Exit {
     Corrupt = 6,
     /// Stopped with rows in hand that were not committed. They are read again at the next start.
     Interrupted = 7,
+    /// The lake and the topic differ.
+    Mismatch = 8,
 }
 
 impl Exit {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -43,6 +45,7 @@ impl Exit {
         Self::Fenced,
         Self::Corrupt,
         Self::Interrupted,
+        Self::Mismatch,
     ];
 
     /// The name in JSON output, such as `store`.
@@ -56,6 +59,7 @@ impl Exit {
             Self::Fenced => "fenced",
             Self::Corrupt => "corrupt",
             Self::Interrupted => "interrupted",
+            Self::Mismatch => "mismatch",
         }
     }
 
@@ -74,6 +78,7 @@ impl Exit {
             Self::Interrupted => {
                 "stopped with rows in hand that were not committed; the next start reads them again"
             }
+            Self::Mismatch => "the lake and the topic differ",
         }
     }
 
@@ -208,6 +213,7 @@ mod tests {
                 (5, "fenced"),
                 (6, "corrupt"),
                 (7, "interrupted"),
+                (8, "mismatch"),
             ]
         );
     }

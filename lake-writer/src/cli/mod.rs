@@ -19,6 +19,8 @@ mod plan;
 mod nowhere;
 mod demo;
 mod status;
+mod verify;
+mod place;
 mod log;
 mod config;
 mod shell;
@@ -59,6 +61,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Plan(plan) => plan::run(arguments, plan),
         Command::Demo(demo) => demo::run(arguments, demo),
         Command::Status => status::run(arguments),
+        Command::Verify(verify) => verify::run(arguments, verify),
+        Command::Where(wanted) => place::run(arguments, wanted),
         Command::Log(log) => log::run(arguments, log),
         Command::Config(command) => config::run(arguments, command),
         Command::Completions { shell } => shell::completions(*shell),

@@ -28,7 +28,8 @@ use crate::commit::{State, fold};
 use crate::settings::FirstStart;
 use crate::source::kafka::KafkaReader;
 use crate::source::{
-    OffsetRange, SourceError, SourceEvent, SourcePartition, TopicIdentity, Watermarks,
+    OffsetRange, RangeReader as _, SourceError, SourceEvent, SourcePartition, TopicIdentity,
+    Watermarks,
 };
 use crate::stage::StagedFile;
 use crate::telemetry::Metrics;

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Message, Polled, Source, SourceError, SourceEvent, TopicIdentity, Watermarks};
+use super::{
+    Message, OffsetRange, Polled, RangeReader, ReadProgress, Source, SourceError, SourceEvent,
+    TopicIdentity, Watermarks,
+};
 
 /// Messages handed out by one poll.
 const BATCH: usize = 100;
@@ -71,6 +74,13 @@ impl MemoryTopic {
         self.topic().partitions[index(partition)].high += 1;
     }
 
+    /// Takes one message away, as compaction does.
+    pub fn compact_away(&self, partition: i32, offset: i64) {
+        self.topic().partitions[index(partition)]
+            .values
+            .remove(&offset);
+    }
+
     /// Drops messages before `low`, as retention does.
     pub fn retain_from(&self, partition: i32, low: i64) {
         let mut topic = self.topic();
@@ -127,6 +137,97 @@ impl MemoryTopic {
             ends_told: BTreeMap::new(),
             paused: false,
         }
+    }
+}
+
+impl MemoryTopic {
+    /// A reader of ranges, outside of the group. A message's timestamp is its offset.
+    pub fn reader(&self) -> MemoryReader {
+        MemoryReader {
+            topic: self.clone(),
+            open: BTreeMap::new(),
+        }
+    }
+}
+
+/// Reads ranges of a [`MemoryTopic`].
+#[derive(Debug)]
+pub struct MemoryReader {
+    topic: MemoryTopic,
+    /// What is left of each open range.
+    open: BTreeMap<i32, OffsetRange>,
+}
+
+impl RangeReader for MemoryReader {
+    fn identify(&mut self) -> Result<TopicIdentity, SourceError> {
+        self.topic.source(0).identify()
+    }
+
+    fn watermarks(&mut self, partition: i32) -> Result<Watermarks, SourceError> {
+        self.topic.source(0).watermarks(partition)
+    }
+
+    fn offsets_at(
+        &mut self,
+        partitions: &[i32],
+        timestamp_ms: i64,
+    ) -> Result<Vec<(i32, Option<i64>)>, SourceError> {
+        let topic = self.topic.topic();
+        let first = |number: &i32| {
+            let values = &topic.partitions[index(*number)].values;
+            let found = values.range(timestamp_ms..).next();
+            (*number, found.map(|(offset, _)| *offset))
+        };
+        Ok(partitions.iter().map(first).collect())
+    }
+
+    fn open(&mut self, ranges: &[(i32, OffsetRange)]) -> Result<(), SourceError> {
+        self.open = ranges.iter().copied().collect();
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        _max_wait: Duration,
+        sink: &mut dyn FnMut(Message<'_>),
+    ) -> Result<ReadProgress, SourceError> {
+        let mut progress = ReadProgress::default();
+        let topic = self.topic.topic();
+        for (number, range) in &mut self.open {
+            let partition = &topic.partitions[index(*number)];
+            if range.start() < partition.low {
+                return Err(SourceError::Halt {
+                    problem: format!("offset {} of partition {number} is gone", range.start()),
+                    remedy: "start anew".into(),
+                });
+            }
+            let end = range.next().min(partition.high).max(range.start());
+            let mut at = end;
+            for (offset, value) in partition.values.range(range.start()..end) {
+                if progress.messages == BATCH {
+                    at = *offset;
+                    break;
+                }
+                sink(Message {
+                    partition: *number,
+                    offset: *offset,
+                    timestamp_ms: Some(*offset),
+                    key: None,
+                    value: value.as_deref(),
+                });
+                progress.messages += 1;
+            }
+            *range = OffsetRange::new(at, range.next());
+            if at >= range.next() {
+                progress.done.push(*number);
+            } else if at == partition.high {
+                progress.short.push((*number, at));
+            }
+        }
+        self.open
+            .retain(|number, _| !progress.done.contains(number));
+        progress.open = self.open.len();
+        Ok(progress)
     }
 }
 

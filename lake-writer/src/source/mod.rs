@@ -183,6 +183,68 @@ pub enum SourceError {
     },
 }
 
+/// How far open ranges were read by one call of [`RangeReader::poll`].
+#[derive(Debug, Default)]
+pub struct ReadProgress {
+    /// Messages handed to the sink.
+    pub messages: usize,
+    /// Partitions whose range was read to its end in this call; their messages precede this.
+    pub done: Vec<i32>,
+    /// Partitions that end before their range does, with the first offset that was not there.
+    /// They stay open: more may come, or an open transaction may end.
+    pub short: Vec<(i32, i64)>,
+    /// Ranges that are still open.
+    pub open: usize,
+    /// Brokers out of reach, or back.
+    pub events: Vec<SourceEvent>,
+}
+
+/// A reader of given ranges of one topic, outside of any group. All calls come from one thread.
+pub trait RangeReader {
+    /// Which incarnation of the topic this is, and how many partitions it has.
+    ///
+    /// # Errors
+    /// Halts when the topic is missing, was created again since the first call, or may not be
+    /// read; transient when the brokers do not answer.
+    fn identify(&mut self) -> Result<TopicIdentity, SourceError>;
+
+    /// Low and high watermark of a partition as the broker has them now. The high one is where
+    /// committed messages end: it lies before those of an open transaction.
+    ///
+    /// # Errors
+    /// Halts when there is no such partition; transient when the broker does not answer.
+    fn watermarks(&mut self, partition: i32) -> Result<Watermarks, SourceError>;
+
+    /// For each partition the first offset whose message is at or after a time (milliseconds since
+    /// the epoch); `None` when there is no message that late.
+    ///
+    /// # Errors
+    /// Halts when there is no such partition; transient when the brokers do not answer.
+    fn offsets_at(
+        &mut self,
+        partitions: &[i32],
+        timestamp_ms: i64,
+    ) -> Result<Vec<(i32, Option<i64>)>, SourceError>;
+
+    /// Begins to read ranges, one a partition, in place of those that are open. Asks the brokers
+    /// whether the partitions are there.
+    ///
+    /// # Errors
+    /// Halts when the topic or a partition is not there; transient when the brokers do not answer.
+    fn open(&mut self, ranges: &[(i32, OffsetRange)]) -> Result<(), SourceError>;
+
+    /// Hands every waiting message of the open ranges to `sink` and returns; waits up to
+    /// `max_wait` when there is none.
+    ///
+    /// # Errors
+    /// Halts when a range is not there any more, holds damaged messages, or the topic is gone.
+    fn poll(
+        &mut self,
+        max_wait: Duration,
+        sink: &mut dyn FnMut(Message<'_>),
+    ) -> Result<ReadProgress, SourceError>;
+}
+
 /// A consumer of one topic, member of a group. All calls come from one thread.
 pub trait Source: Send {
     /// The topic as it was at the start. Asks the broker, so that a topic re-created since is seen.

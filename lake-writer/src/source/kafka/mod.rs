@@ -25,7 +25,7 @@ use super::SourceError;
 use crate::settings;
 
 pub use self::consumer::KafkaSource;
-pub use self::reader::{KafkaReader, ReadProgress};
+pub use self::reader::KafkaReader;
 
 /// A client with these settings and the topic's name as the client wants it.
 fn client(settings: &settings::Kafka, purpose: Purpose) -> Result<(Client, CString), SourceError> {

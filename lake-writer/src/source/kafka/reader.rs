@@ -12,7 +12,10 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Message, OffsetRange, SourceError, SourceEvent, TopicIdentity, Watermarks};
+use super::super::{
+    Message, OffsetRange, RangeReader, ReadProgress, SourceError, SourceEvent, TopicIdentity,
+    Watermarks,
+};
 use super::config::Purpose;
 use super::consumer::{BATCH_MESSAGES, CALL_LIMIT};
 use super::errors::{self, Verdict};
@@ -40,22 +43,6 @@ struct Progress {
     at: i64,
     /// First offset that is not wanted.
     next: i64,
-}
-
-/// What one call of [`KafkaReader::poll`] brought.
-#[derive(Debug, Default)]
-pub struct ReadProgress {
-    /// Messages handed to the sink.
-    pub messages: usize,
-    /// Partitions whose range was read to its end in this call; their messages precede this.
-    pub done: Vec<i32>,
-    /// Partitions that end before their range does, with the first offset that was not there.
-    /// They stay open: more may come, or an open transaction may end.
-    pub short: Vec<(i32, i64)>,
-    /// Ranges that are still open.
-    pub open: usize,
-    /// Brokers out of reach, or back.
-    pub events: Vec<SourceEvent>,
 }
 
 impl std::fmt::Debug for KafkaReader {
@@ -92,12 +79,56 @@ impl KafkaReader {
         move |fault| errors::of_call(action, &self.name, &fault)
     }
 
-    /// Which incarnation of the topic this is, and how many partitions it has.
-    ///
-    /// # Errors
-    /// Halts when the topic is missing, was created again since the first call, or may not be
-    /// read; transient when the brokers do not answer.
-    pub fn identify(&mut self) -> Result<TopicIdentity, SourceError> {
+    fn stop(&self, partition: i32) {
+        if let Err(fault) = self.topic.stop(partition) {
+            // It was never started, or its fetcher is gone already.
+            tracing::debug!(
+                topic = self.name,
+                partition,
+                reason = fault.reason,
+                "not stopped"
+            );
+        }
+    }
+
+    fn judge(
+        &mut self,
+        troubles: Vec<(Option<(i32, i64)>, Fault)>,
+        events: &mut Vec<SourceEvent>,
+    ) -> Result<(), SourceError> {
+        let client = self.topic.client();
+        client.serve();
+        for fault in client.take_errors() {
+            self.watch.note(&fault, events);
+        }
+        self.watch
+            .look(client, &self.topic_name, self.clock.monotonic(), events)?;
+        for (place, fault) in troubles {
+            let state = place.and_then(|(number, _)| Some((number, *self.open.get(&number)?)));
+            if place.is_some() && state.is_none() {
+                continue;
+            }
+            if let (Some((partition, state)), true) = (state, errors::is_out_of_range(&fault)) {
+                let marks = self.watermarks(partition)?;
+                return Err(errors::out_of_range(&self.name, partition, state.at, marks));
+            }
+            match errors::judge(&fault, &self.name, place) {
+                Verdict::Halt(error) => return Err(error),
+                Verdict::AskForTopic => self.watch.doubt(),
+                Verdict::Passing => tracing::warn!(
+                    topic = self.name,
+                    partition = place.map(|(number, _)| number),
+                    reason = fault.reason,
+                    "the Kafka client met an error and goes on"
+                ),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RangeReader for KafkaReader {
+    fn identify(&mut self) -> Result<TopicIdentity, SourceError> {
         let mut events = Vec::new();
         let described = self
             .watch
@@ -109,24 +140,14 @@ impl KafkaReader {
         })
     }
 
-    /// Low and high watermark of a partition as the broker has them now. The high one is where
-    /// committed messages end: it lies before those of an open transaction.
-    ///
-    /// # Errors
-    /// Halts when there is no such partition; transient when the broker does not answer.
-    pub fn watermarks(&mut self, partition: i32) -> Result<Watermarks, SourceError> {
+    fn watermarks(&mut self, partition: i32) -> Result<Watermarks, SourceError> {
         self.topic
             .client()
             .watermarks(&self.topic_name, partition, CALL_LIMIT)
             .map_err(self.failed("reading the watermarks"))
     }
 
-    /// For each partition the first offset whose message is at or after a time (milliseconds since
-    /// the epoch); `None` when there is no message that late.
-    ///
-    /// # Errors
-    /// Halts when there is no such partition; transient when the brokers do not answer.
-    pub fn offsets_at(
+    fn offsets_at(
         &mut self,
         partitions: &[i32],
         timestamp_ms: i64,
@@ -146,12 +167,7 @@ impl KafkaReader {
             .collect()
     }
 
-    /// Begins to read ranges, one a partition, in place of those that are open. Asks the brokers
-    /// whether the partitions are there.
-    ///
-    /// # Errors
-    /// Halts when the topic or a partition is not there; transient when the brokers do not answer.
-    pub fn open(&mut self, ranges: &[(i32, OffsetRange)]) -> Result<(), SourceError> {
+    fn open(&mut self, ranges: &[(i32, OffsetRange)]) -> Result<(), SourceError> {
         let partitions = self.identify()?.partitions;
         let beyond = |(partition, _): &&(i32, OffsetRange)| !(0..partitions).contains(partition);
         if let Some((partition, _)) = ranges.iter().find(beyond) {
@@ -177,24 +193,7 @@ impl KafkaReader {
         Ok(())
     }
 
-    fn stop(&self, partition: i32) {
-        if let Err(fault) = self.topic.stop(partition) {
-            // It was never started, or its fetcher is gone already.
-            tracing::debug!(
-                topic = self.name,
-                partition,
-                reason = fault.reason,
-                "not stopped"
-            );
-        }
-    }
-
-    /// Hands every waiting message of the open ranges to `sink` and returns; waits up to
-    /// `max_wait` when there is none.
-    ///
-    /// # Errors
-    /// Halts when a range is not there any more, holds damaged messages, or the topic is gone.
-    pub fn poll(
+    fn poll(
         &mut self,
         max_wait: Duration,
         sink: &mut dyn FnMut(Message<'_>),
@@ -239,40 +238,5 @@ impl KafkaReader {
         }
         progress.open = self.open.len();
         Ok(progress)
-    }
-
-    fn judge(
-        &mut self,
-        troubles: Vec<(Option<(i32, i64)>, Fault)>,
-        events: &mut Vec<SourceEvent>,
-    ) -> Result<(), SourceError> {
-        let client = self.topic.client();
-        client.serve();
-        for fault in client.take_errors() {
-            self.watch.note(&fault, events);
-        }
-        self.watch
-            .look(client, &self.topic_name, self.clock.monotonic(), events)?;
-        for (place, fault) in troubles {
-            let state = place.and_then(|(number, _)| Some((number, *self.open.get(&number)?)));
-            if place.is_some() && state.is_none() {
-                continue;
-            }
-            if let (Some((partition, state)), true) = (state, errors::is_out_of_range(&fault)) {
-                let marks = self.watermarks(partition)?;
-                return Err(errors::out_of_range(&self.name, partition, state.at, marks));
-            }
-            match errors::judge(&fault, &self.name, place) {
-                Verdict::Halt(error) => return Err(error),
-                Verdict::AskForTopic => self.watch.doubt(),
-                Verdict::Passing => tracing::warn!(
-                    topic = self.name,
-                    partition = place.map(|(number, _)| number),
-                    reason = fault.reason,
-                    "the Kafka client met an error and goes on"
-                ),
-            }
-        }
-        Ok(())
     }
 }
