@@ -20,6 +20,8 @@ mod nowhere;
 mod demo;
 mod status;
 mod log;
+mod files;
+mod sweep;
 mod config;
 mod shell;
 
@@ -60,6 +62,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(arguments, demo),
         Command::Status => status::run(arguments),
         Command::Log(log) => log::run(arguments, log),
+        Command::Files(files) => files::run(arguments, files),
+        Command::Sweep(sweep) => sweep::run(arguments, sweep),
         Command::Config(command) => config::run(arguments, command),
         Command::Completions { shell } => shell::completions(*shell),
         Command::Man { dir } => shell::man(dir.as_deref()),

@@ -25,7 +25,7 @@ use lake_writer::table::Schema;
 use lake_writer::table::spec::Spec;
 use lake_writer::telemetry::Metrics;
 use lake_writer::writer::assemble::{CutMaker, Table};
-use lake_writer::writer::{self, RunMode, Stop, Summary, WriterError, WriterParts};
+use lake_writer::writer::{self, RunMode, Stop, Summary, UpkeepPlan, WriterError, WriterParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -212,6 +212,7 @@ fn parts(
         first_start: FirstStart::Earliest,
         accept_topic_id: None,
         accept_lost_offsets: shared.scenario.accept_lost,
+        upkeep: shared.scenario.upkeep,
         drain_timeout: shared.scenario.drain_timeout,
         clock,
         chance: chance(shared, id),
