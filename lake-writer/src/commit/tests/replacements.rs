@@ -170,7 +170,7 @@ async fn a_woken_writer_does_not_bring_a_replaced_file_back() {
 #[tokio::test]
 async fn the_next_start_finishes_a_replacement() {
     // GIVEN a replacement that was recorded, and whose writer died before it removed anything
-    let mut repair = Repair::begin(Staging::File).await;
+    let repair = Repair::begin(Staging::File).await;
     let replace = repair.replacement("new").await;
     let record = record::Record {
         format: record::FORMAT,
