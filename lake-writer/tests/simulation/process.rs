@@ -25,7 +25,7 @@ use lake_writer::table::Schema;
 use lake_writer::table::spec::Spec;
 use lake_writer::telemetry::Metrics;
 use lake_writer::writer::assemble::{CutMaker, Table};
-use lake_writer::writer::{self, RunMode, Stop, Summary, UpkeepPlan, WriterError, WriterParts};
+use lake_writer::writer::{self, RunMode, Stop, Summary, WriterError, WriterParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
