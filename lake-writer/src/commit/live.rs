@@ -7,7 +7,7 @@
 //! Owns: putting them together, at one instant of the log.
 //! Does not own: which files are visible already: the last commit may still be on its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -32,13 +32,6 @@ pub struct Snapshot {
     pub files: BTreeMap<TablePath, LiveFile>,
     /// The ranges of every commit, in order.
     pub ranges: Vec<NumberedRange>,
-}
-
-impl Snapshot {
-    /// Numbers of the records whose files may not all be in their places yet.
-    pub fn unpublished(&self) -> BTreeSet<u64> {
-        self.state.unpublished.keys().copied().collect()
-    }
 }
 
 /// The table as it stands now. Reads every segment: time and memory are those of the whole list of
