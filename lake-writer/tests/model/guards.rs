@@ -258,7 +258,8 @@ fn a_file_is_replaced_only_while_it_is_live() {
     scenario.budget.starts = 3;
     scenario.budget.crashes = 1;
     scenario.budget.replaces = 2;
-    needs(Guard::ReplacesLiveOnly, &scenario, &[promise::ONCE]);
+    let promises = [promise::ONCE, promise::FINISHES];
+    needs(Guard::ReplacesLiveOnly, &scenario, &promises);
 }
 
 #[test]
