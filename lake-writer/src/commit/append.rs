@@ -179,7 +179,7 @@ impl Append {
     fn offer(&self, state: &State) -> Result<Ask, CommitError> {
         match &self.record.body {
             Body::Commit(commit) => state.admits(&self.record.session, commit)?,
-            Body::Replace(replace) => state.admits_replace(&self.record.session, replace)?,
+            Body::Replace(replace) => state.admits_replace(&self.record, replace)?,
             // Another writer defined the table first; whether it is the same is the caller's check.
             Body::Table(_) if state.definition.is_some() => return Ok(Ask::Done(0)),
             Body::Table(_) | Body::Claim(_) => {}

@@ -142,17 +142,19 @@ impl State {
         Ok(())
     }
 
-    /// Whether a replacement could be appended now: `session` holds the claim that it was made
-    /// under, and each file that it takes out is live and published.
+    /// Whether a replacement could be appended now: the record's session holds the claim that it was
+    /// made under, and each file that it takes out is live and published, as the log says or the
+    /// record itself.
     ///
     /// A file that is not published must not be taken out: whoever finishes its commit later would
     /// make it visible beside its replacement.
     ///
     /// # Errors
     /// [`CommitError::Fenced`] for the claim, [`CommitError::NotLive`] naming the first file.
-    pub fn admits_replace(&self, session: &str, replace: &Replace) -> Result<(), CommitError> {
+    pub fn admits_replace(&self, record: &Record, replace: &Replace) -> Result<(), CommitError> {
+        let session = &record.session;
         let held = self.sources.get(&replace.source);
-        if !held.is_some_and(|held| held.epoch == replace.epoch && held.session == session) {
+        if !held.is_some_and(|held| held.epoch == replace.epoch && held.session == *session) {
             let next = held.map_or(-1, |held| held.next);
             return Err(CommitError::Fenced(Fenced {
                 source_partition: replace.source.partition,
@@ -175,8 +177,10 @@ impl State {
             {
                 return refused("no commit has added it, or it was replaced already");
             }
-            let mut unpublished = self.unpublished.values().flat_map(FileChange::added);
-            if unpublished.any(|file| file.path == taken.path) {
+            let unpublished = self.unpublished.iter();
+            let unpublished = unpublished.filter(|(number, _)| !record.published.contains(number));
+            let mut files = unpublished.flat_map(|(_, change)| change.added());
+            if files.any(|file| file.path == taken.path) {
                 return refused("it is not published yet");
             }
         }
@@ -190,9 +194,6 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Result<(), CommitError> {
         let number = self.next_number();
         let broken = |problem: String| CommitError::Broken { number, problem };
-        for published in &record.published {
-            self.unpublished.remove(published);
-        }
         match &record.body {
             Body::Table(_) if number != 0 => {
                 return Err(broken("a second table definition".into()));
@@ -207,10 +208,13 @@ impl State {
                 self.last_commit_at = Some(record.at.clone());
             }
             Body::Replace(replace) => {
-                self.admits_replace(&record.session, replace)
+                self.admits_replace(record, replace)
                     .map_err(|refused| broken(refused.to_string()))?;
                 self.replace(number, replace);
             }
+        }
+        for published in &record.published {
+            self.unpublished.remove(published);
         }
         self.head = Some(number);
         Ok(())
