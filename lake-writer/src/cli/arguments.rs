@@ -6,11 +6,13 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::demo::DemoArguments;
 use super::exit::Exit;
+use super::files::FilesArguments;
 use super::log::LogArguments;
 use super::output::Output;
 use super::place::WhereArguments;
 use super::plan::PlanArguments;
 use super::run::RunArguments;
+use super::sweep::SweepArguments;
 use super::verify::VerifyArguments;
 use crate::settings::{Loaded, SettingsError, Sources, load};
 
@@ -122,6 +124,21 @@ pub(super) enum Command {
         after_help = "Examples:\n  lake-writer log --last 5 --files\n  lake-writer log --follow\n  lake-writer --output json log --from 0 | jq -c .ranges"
     )]
     Log(LogArguments),
+
+    /// List the live files of the table at one moment, all files of a commit or none
+    #[command(
+        after_help = "Examples:\n  lake-writer files\n  lake-writer files --paths > snapshot.txt\n  lake-writer --output json files | jq -r '.files[].path'"
+    )]
+    Files(FilesArguments),
+
+    /// Remove what crashed writers have left: staged files, open uploads, parts of the log
+    ///
+    /// What a running writer needs, or one that is frozen and may wake, is never removed, however
+    /// old it is. A writer sweeps by itself at its start and every `log.sweep_interval_ms`.
+    #[command(
+        after_help = "Examples:\n  lake-writer sweep --dry-run\n  lake-writer --output json sweep"
+    )]
+    Sweep(SweepArguments),
 
     /// Check, print or document settings
     #[command(subcommand)]

@@ -162,10 +162,12 @@ impl From<CommitError> for Failure {
     fn from(error: CommitError) -> Self {
         let exit = match error {
             CommitError::Store(error) => return error.into(),
-            CommitError::Fenced(_) => Exit::Fenced,
-            CommitError::Broken { .. } | CommitError::LostFile { .. } => Exit::Corrupt,
+            CommitError::Fenced(_) | CommitError::Outdated { .. } => Exit::Fenced,
+            CommitError::Broken { .. }
+            | CommitError::BrokenDocument { .. }
+            | CommitError::LostFile { .. } => Exit::Corrupt,
             CommitError::OtherTable(_) => Exit::Usage,
-            CommitError::Newer { .. } => Exit::Failure,
+            CommitError::Newer { .. } | CommitError::NotLive { .. } => Exit::Failure,
         };
         Self::new(exit, with_causes(&error))
     }

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 use super::Arguments;
 use super::context::{Chatter, Context};
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::open;
 use super::output::{Output, print, print_json};
-use crate::commit::CommitError;
-use crate::commit::record::{Body, Commit, DataFile, Record, record_number, record_path};
-use crate::store::{Store, TablePath};
+use crate::commit::checkpoint::Checkpoint;
+use crate::commit::record::{Body, Commit, DataFile, Record, Replace};
+use crate::commit::{CommitError, newest_checkpoint, read_record, record_numbers};
+use crate::store::Store;
 use crate::telemetry::figures::{bytes, count};
 
 /// How often `--follow` looks for new records.
@@ -52,31 +53,38 @@ pub(super) fn run(arguments: &Arguments, log: &LogArguments) -> Result<(), Failu
 }
 
 async fn show(store: &dyn Store, log: &LogArguments, output: Output) -> Result<(), Failure> {
-    let mut numbers = numbers_after(store, log.from.and_then(|from| from.checked_sub(1))).await?;
+    let mut shown = log.from.and_then(|from| from.checked_sub(1));
+    let mut numbers = record_numbers(store, shown).await?;
     if let Some(last) = log.last {
         numbers.drain(..numbers.len().saturating_sub(last));
     }
     if numbers.is_empty() && !log.follow && output == Output::Text {
         return print(&format!("the log of {} has no such record\n", store.url()));
     }
-    let mut shown = log.from.and_then(|from| from.checked_sub(1));
+    let first = numbers.first().copied();
+    let mut checkpoint = newest_checkpoint(store).await?;
+    if log.from.is_some() || log.last.is_some() {
+        // Who asks for a part of the log is shown what lies in it.
+        checkpoint.take_if(|(_, checkpoint)| Some(checkpoint.head) < first);
+    }
     loop {
-        refuse_hole(shown, &numbers)?;
-        shown = show_all(store, &numbers, log.files, output)
+        shown = show_all(store, &numbers, &mut checkpoint, log.files, output)
             .await?
             .or(shown);
         if !log.follow {
             return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;
-        numbers = numbers_after(store, shown).await?;
+        numbers = record_numbers(store, shown).await?;
     }
 }
 
-/// Shows these records in order; the number of the last one.
+/// Shows these records in order, and the newest checkpoint behind the last one that it holds; the
+/// number of the last record.
 async fn show_all(
     store: &dyn Store,
     numbers: &[u64],
+    checkpoint: &mut Option<(u64, Checkpoint)>,
     files: bool,
     output: Output,
 ) -> Result<Option<u64>, Failure> {
@@ -85,65 +93,70 @@ async fn show_all(
     let mut shown = None;
     while let Some(record) = records.next().await {
         let (number, record) = record?;
+        show_checkpoint(checkpoint.take_if(|(_, it)| it.head < number), output)?;
         match output {
             Output::Text => print(&in_words(number, &record, files))?,
             Output::Json => print_json(&as_json(number, &record, files))?,
         }
         shown = Some(number);
     }
+    show_checkpoint(checkpoint.take(), output)?;
     Ok(shown)
 }
 
-/// Numbers of the records behind `after`, ascending.
-async fn numbers_after(store: &dyn Store, after: Option<u64>) -> Result<Vec<u64>, Failure> {
-    let folder = TablePath::new("log").expect("`log` is a legal name");
-    let after = after.map(record_path);
-    let name = after.as_ref().map_or("", |path| path.file_name());
-    let entries = store.list_after(&folder, name).await?;
-    Ok(entries
-        .iter()
-        .filter_map(|entry| record_number(entry.path.file_name()))
-        .collect())
-}
-
-/// A log has no gaps: a missing record was removed by someone.
-fn refuse_hole(shown: Option<u64>, numbers: &[u64]) -> Result<(), Failure> {
-    let mut before = shown;
-    for number in numbers {
-        let expected = before.map_or(*number, |before| before + 1);
-        if *number != expected {
-            return Err(Failure::new(
-                Exit::Corrupt,
-                format!(
-                    "record {expected} of the log is missing, while record {number} is there; \
-                     restore it from a backup"
-                ),
-            ));
-        }
-        before = Some(*number);
+fn show_checkpoint(checkpoint: Option<(u64, Checkpoint)>, output: Output) -> Result<(), Failure> {
+    let Some((generation, checkpoint)) = checkpoint else {
+        return Ok(());
+    };
+    let segments = checkpoint.segments.len();
+    match output {
+        Output::Text => print(&format!(
+            "{:>8}  {}  {}  checkpoint {generation} of records 0 to {}: {} rows in {} files, {} in {}\n",
+            "",
+            checkpoint.at,
+            checkpoint.session,
+            checkpoint.head,
+            count(checkpoint.totals.rows),
+            count(checkpoint.totals.files),
+            bytes(checkpoint.totals.bytes),
+            if segments == 1 {
+                "1 segment".to_owned()
+            } else {
+                format!("{segments} segments")
+            },
+        )),
+        Output::Json => print_json(&json!({
+            "kind": "checkpoint",
+            "generation": generation,
+            "head": checkpoint.head,
+            "session": checkpoint.session,
+            "at": checkpoint.at,
+            "totals": checkpoint.totals,
+            "segments": checkpoint.segments,
+        })),
     }
-    Ok(())
 }
 
 async fn read(store: &dyn Store, number: u64) -> Result<(u64, Record), Failure> {
-    let bytes = store.read(&record_path(number)).await?;
-    let record = match bytes {
-        Some(bytes) => Record::decode(number, &bytes),
-        None => Err(CommitError::Broken {
-            number,
-            problem: "it was listed and is not there".into(),
-        }),
-    };
-    Ok((number, record?))
+    let record = read_record(store, number).await?;
+    let record = record.ok_or_else(|| CommitError::Broken {
+        number,
+        problem: "it was listed and is not there, dropped in between perhaps: look again".into(),
+    })?;
+    Ok((number, record))
 }
 
 fn as_json(number: u64, record: &Record, files: bool) -> Value {
     let mut value = serde_json::to_value(record).unwrap_or(Value::Null);
     if let Value::Object(fields) = &mut value {
         fields.insert("number".into(), json!(number));
-        if let (false, Body::Commit(commit)) = (files, &record.body) {
-            fields.insert("files".into(), json!(commit.files.len()));
-            fields.insert("dead".into(), json!(commit.dead.len()));
+        if let (false, Some(_)) = (files, record.body.change()) {
+            for list in ["files", "dead", "taken"] {
+                let length = fields.get(list).and_then(Value::as_array).map(Vec::len);
+                if let Some(length) = length {
+                    fields.insert(list.into(), json!(length));
+                }
+            }
         }
     }
     value
@@ -166,8 +179,34 @@ fn in_words(number: u64, record: &Record, files: bool) -> String {
             text += &format!("claim   {} {}\n", claim.topic, ranges(&partitions));
         }
         Body::Commit(commit) => commit_in_words(&mut text, commit, files),
+        Body::Replace(replace) => replace_in_words(&mut text, replace, files),
     }
     text
+}
+
+fn replace_in_words(text: &mut String, replace: &Replace, files: bool) {
+    let added = replace.files.iter().chain(&replace.dead);
+    *text += &format!(
+        "replace {} files with {} rows by {} with {} rows: {}\n",
+        count(replace.taken.len() as u64),
+        count(replace.taken.iter().map(|file| file.rows).sum::<u64>()),
+        count(added.clone().count() as u64),
+        count(added.clone().map(|file| file.rows).sum::<u64>()),
+        replace.reason,
+    );
+    if files {
+        for taken in &replace.taken {
+            *text += &file_line('-', taken.rows, taken.bytes, taken.path.as_str());
+        }
+        for file in added {
+            *text += &file_line('+', file.rows, file.bytes, file.path.as_str());
+        }
+    }
+}
+
+fn file_line(sign: char, rows: u64, size: u64, path: &str) -> String {
+    let (rows, size) = (count(rows), bytes(size));
+    format!("        {sign} {rows:>10} rows  {size:>10}  {path}\n")
 }
 
 fn commit_in_words(text: &mut String, commit: &Commit, files: bool) {
@@ -199,12 +238,7 @@ fn commit_in_words(text: &mut String, commit: &Commit, files: bool) {
     *text += &format!("; {}\n", commit.ranges_text());
     if files {
         for file in commit.all_files() {
-            let size = bytes(file.bytes);
-            *text += &format!(
-                "          {:>10} rows  {size:>10}  {}\n",
-                count(file.rows),
-                file.path
-            );
+            *text += &file_line(' ', file.rows, file.bytes, file.path.as_str());
         }
     }
 }

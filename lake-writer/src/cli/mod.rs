@@ -22,6 +22,8 @@ mod status;
 mod verify;
 mod place;
 mod log;
+mod files;
+mod sweep;
 mod config;
 mod shell;
 
@@ -64,6 +66,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Verify(verify) => verify::run(arguments, verify),
         Command::Where(wanted) => place::run(arguments, wanted),
         Command::Log(log) => log::run(arguments, log),
+        Command::Files(files) => files::run(arguments, files),
+        Command::Sweep(sweep) => sweep::run(arguments, sweep),
         Command::Config(command) => config::run(arguments, command),
         Command::Completions { shell } => shell::completions(*shell),
         Command::Man { dir } => shell::man(dir.as_deref()),

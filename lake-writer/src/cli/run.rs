@@ -25,7 +25,7 @@ use crate::telemetry::figures::{bytes, count};
 use crate::telemetry::http::Server;
 use crate::telemetry::{Away, Metrics, progress};
 use crate::writer::assemble::{CutMaker, Table};
-use crate::writer::{self, RunMode, Stop, Summary, WriterParts};
+use crate::writer::{self, RunMode, Stop, Summary, UpkeepPlan, WriterParts};
 
 /// Shortest and longest wait between two looks at a store that does not answer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
@@ -274,6 +274,11 @@ pub(super) fn assemble(
         first_start: settings.source.kafka.first_start,
         accept_topic_id: settings.source.kafka.accept_topic_id.clone(),
         accept_lost_offsets: settings.source.kafka.accept_lost_offsets,
+        upkeep: UpkeepPlan {
+            checkpoint_after_records: settings.log.checkpoint_after_records,
+            keep_records: settings.log.keep_records,
+            sweep_interval: Duration::from_millis(settings.log.sweep_interval_ms),
+        },
         drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
         clock: context.clock.clone(),
         chance,

@@ -10,8 +10,7 @@ use super::context::{Chatter, Context};
 use super::exit::{Failure, with_causes};
 use super::open;
 use super::output::{Output, print, print_json};
-use crate::commit::record::{Body, Record};
-use crate::commit::{State, fold_showing};
+use crate::commit::{State, fold};
 use crate::source::{Source, SourceError, SourcePartition, Watermarks};
 use crate::telemetry::figures::{ago, bytes, count};
 
@@ -59,54 +58,22 @@ struct PartitionStatus {
     tombstones: u64,
 }
 
-/// Sums of a source partition over all commits.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    rows: u64,
-    dead_letters: u64,
-    tombstones: u64,
-}
-
 /// What the brokers say, by source partition, with the topic's name.
 type OnBrokers = BTreeMap<SourcePartition, (String, Watermarks)>;
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let context = Context::new(arguments, Chatter::Little)?;
     let store = open::store(&context.settings)?;
-    let mut tallies = BTreeMap::new();
-    let state = context
-        .runtime
-        .block_on(fold_showing(store.as_ref(), |_, record| {
-            tally(&mut tallies, &record);
-        }))?;
+    let state = context.runtime.block_on(fold(store.as_ref()))?;
     let (on_brokers, brokers) = match ask_brokers(&context) {
         Ok(found) => (found, None),
         Err(error) => (OnBrokers::new(), Some(with_causes(&error))),
     };
     let now_micros = context.clock.wall_micros();
-    let status = put_together(
-        store.url(),
-        &state,
-        &tallies,
-        &on_brokers,
-        brokers,
-        now_micros,
-    );
+    let status = put_together(store.url(), &state, &on_brokers, brokers, now_micros);
     match arguments.output {
         Output::Text => print(&in_words(&status)),
         Output::Json => print_json(&status),
-    }
-}
-
-fn tally(tallies: &mut BTreeMap<SourcePartition, Tally>, record: &Record) {
-    let Body::Commit(commit) = &record.body else {
-        return;
-    };
-    for range in &commit.ranges {
-        let tally = tallies.entry(range.source.clone()).or_default();
-        tally.rows += range.rows;
-        tally.dead_letters += range.dead_letters;
-        tally.tombstones += range.tombstones;
     }
 }
 
@@ -134,7 +101,6 @@ fn watermarks(source: &mut dyn Source) -> Result<OnBrokers, SourceError> {
 fn put_together(
     table: String,
     state: &State,
-    tallies: &BTreeMap<SourcePartition, Tally>,
     on_brokers: &OnBrokers,
     brokers: Option<String>,
     now_micros: i64,
@@ -147,7 +113,7 @@ fn put_together(
         .map(|source| {
             let held = state.sources.get(source);
             let found = on_brokers.get(source);
-            let tally = tallies.get(source).copied().unwrap_or_default();
+            let tally = held.map(|held| held.tally).unwrap_or_default();
             let watermarks = found.map(|(_, watermarks)| *watermarks);
             // What was never claimed will be read from the first message that is still there.
             let next = held.map(|held| held.next);

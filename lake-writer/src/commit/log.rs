@@ -1,25 +1,26 @@
-//! The log's I/O: fold it, append to it, finish what it promises.
+//! One writer's hand on the log: append to it, finish what it promises.
 //!
 //! Owns: one writer's view of the log, and its session's records.
 //! Does not own: the decision whether a record may be appended (`state`, `append`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::clock::{Chance, Clock};
 use crate::source::SourcePartition;
-use crate::store::{Prepared, Put, Store, StoreErrorKind, TablePath};
+use crate::store::{Put, Store, StoreErrorKind};
 
 use super::CommitError;
 use super::append::{Append, Ask, PutSeen};
+use super::fold::{Tail, read_record};
+use super::live;
+use super::offer::{Offer, prepared_name};
 use super::publish;
-use super::record::{Body, Claim, Commit, Definition, FORMAT, Record, record_number, record_path};
+use super::record::{
+    Body, Claim, Commit, Definition, FORMAT, FileChange, Record, Replace, record_path,
+};
 use super::state::{SourceState, State};
-
-/// Records read at once while the log is folded: hides the round trips of a remote store.
-const READ_AHEAD: u64 = 16;
+use super::upkeep::Checkpointer;
 
 /// One writer's view of a table's log, and the hand that appends to it.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ pub struct Log {
     clock: Arc<dyn Clock>,
     chance: Chance,
     session: String,
-    state: State,
-    /// Commits whose files this writer has seen published, not yet said in a record.
+    tail: Tail,
+    /// Records whose files this writer has seen published, not yet said in a record.
     published: Vec<u64>,
     lost_races: u64,
 }
@@ -43,38 +44,6 @@ pub struct Appended {
     pub lost_races: u32,
 }
 
-/// The state of a table's log as it stands now.
-///
-/// # Errors
-/// [`CommitError::Broken`] when a record is missing or does not fit; store errors.
-pub async fn fold(store: &dyn Store) -> Result<State, CommitError> {
-    fold_showing(store, |_, _| {}).await
-}
-
-/// The same, with every record shown on the way, in order and with its number.
-///
-/// # Errors
-/// As [`fold`].
-pub async fn fold_showing(
-    store: &dyn Store,
-    seen: impl FnMut(u64, Record),
-) -> Result<State, CommitError> {
-    let mut state = State::default();
-    fold_tail(store, &mut state, seen).await?;
-    refuse_holes(store, &state).await?;
-    Ok(state)
-}
-
-/// Every record of the log in order, with its number.
-///
-/// # Errors
-/// As [`fold`].
-pub async fn records(store: &dyn Store) -> Result<Vec<(u64, Record)>, CommitError> {
-    let mut records = Vec::new();
-    fold_showing(store, |number, record| records.push((number, record))).await?;
-    Ok(records)
-}
-
 impl Log {
     /// Folds the log of a table, and begins it with `definition` when it is empty.
     ///
@@ -86,18 +55,18 @@ impl Log {
         mut chance: Chance,
         definition: Definition,
     ) -> Result<Self, CommitError> {
-        let state = fold(store.as_ref()).await?;
+        let tail = Tail::open(store.as_ref()).await?;
         let session = chance.hex_id();
         let mut log = Self {
             store,
             clock,
             chance,
             session,
-            state,
+            tail,
             published: Vec::new(),
             lost_races: 0,
         };
-        if log.state.definition.is_none() {
+        if log.tail.state.definition.is_none() {
             log.append(Body::Table(definition.clone())).await?;
         }
         log.refuse_other_table(&definition)?;
@@ -109,22 +78,47 @@ impl Log {
         &self.session
     }
 
-    pub(super) fn store(&self) -> Arc<dyn Store> {
+    /// The store that the table lies in.
+    pub fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
     }
 
     /// The fold of every record this writer has seen.
     pub fn state(&self) -> &State {
-        &self.state
+        &self.tail.state
     }
 
-    /// Folds what others have appended since.
+    /// Folds what others have appended since, and begins again at a checkpoint that has passed.
     ///
     /// # Errors
-    /// As [`fold`].
+    /// As [`super::fold`].
     pub async fn catch_up(&mut self) -> Result<&State, CommitError> {
-        fold_tail(self.store.as_ref(), &mut self.state, |_, _| {}).await?;
-        Ok(&self.state)
+        self.tail.catch_up(self.store.as_ref()).await?;
+        self.forget_published();
+        Ok(&self.tail.state)
+    }
+
+    /// A state that was read anew does not know what this writer has published and not said yet.
+    fn forget_published(&mut self) {
+        for number in &self.published {
+            self.tail.state.unpublished.remove(number);
+        }
+    }
+
+    /// Records behind the newest checkpoint that this writer has seen.
+    pub fn records_since_checkpoint(&self) -> u64 {
+        let first = self.tail.boundary.head().map_or(0, |head| head + 1);
+        self.tail.state.next_number().saturating_sub(first)
+    }
+
+    /// Who writes the next checkpoint beside this writer's work.
+    pub fn checkpointer(&mut self) -> Checkpointer {
+        Checkpointer {
+            store: self.store.clone(),
+            chance: self.chance.split(),
+            session: self.session.clone(),
+            at: self.now(),
+        }
     }
 
     /// Takes source partitions: afterwards no commit of an earlier claim can be appended. What
@@ -145,7 +139,7 @@ impl Log {
         self.append(Body::Claim(claim)).await?;
         self.finish_predecessors(&sources).await?;
         let held = |source: SourcePartition| {
-            let state = self.state.sources[&source].clone();
+            let state = self.tail.state.sources[&source].clone();
             (source, state)
         };
         Ok(sources.into_iter().map(held).collect())
@@ -160,45 +154,91 @@ impl Log {
         self.append(Body::Commit(commit)).await
     }
 
+    /// Takes files out and puts others in their place, in one record, and carries it out: the old
+    /// files go first, so that a reader who globs misses some rows for a moment and never sees one
+    /// twice. Commits whose files are taken out are published before.
+    ///
+    /// Holds the names of all live files in memory while it lasts.
+    ///
+    /// # Errors
+    /// [`CommitError::Fenced`] when the claim that it was made under is no longer this writer's,
+    /// [`CommitError::NotLive`] when a file is not live any more, by another replacement for example:
+    /// nothing was appended. After a store error the replacement may stand: fold the log to know.
+    pub async fn replace(&mut self, replace: Replace) -> Result<Appended, CommitError> {
+        let appended = self.append_replace(&replace).await;
+        self.tail.state.live = None;
+        let appended = appended?;
+        self.carry_out(appended.number, &FileChange::Replace(replace))
+            .await?;
+        Ok(appended)
+    }
+
+    async fn append_replace(&mut self, replace: &Replace) -> Result<Appended, CommitError> {
+        self.tail.boundary.look(self.store.as_ref()).await?;
+        self.tail.load_live(self.store.as_ref()).await?;
+        self.catch_up().await?;
+        let taken = |change: &FileChange| {
+            let mut added = change.added();
+            added.any(|file| replace.taken.iter().any(|taken| taken.path == file.path))
+        };
+        self.finish(taken).await?;
+        self.append(Body::Replace(replace.clone())).await
+    }
+
     /// Gives the files of a commit their final names. Can be repeated, by any writer.
     ///
     /// # Errors
-    /// [`CommitError::LostFile`] when a file is neither staged nor published.
+    /// [`CommitError::LostFile`] when a file is neither staged nor published, and no replacement has
+    /// taken it out.
     pub async fn publish(&mut self, number: u64, commit: &Commit) -> Result<(), CommitError> {
-        publish::publish(self.store.as_ref(), number, commit).await?;
-        self.state.unpublished.remove(&number);
-        self.published.push(number);
-        Ok(())
+        self.carry_out(number, &FileChange::Commit(commit.clone()))
+            .await
     }
 
-    /// Finishes every commit whose files may not all be published, whoever appended it. Returns
-    /// how many there were.
+    /// Finishes every commit and replacement whose files may not all be in their places, whoever
+    /// appended it. Returns how many there were.
     ///
     /// # Errors
     /// As [`Log::publish`].
     pub async fn roll_forward(&mut self) -> Result<usize, CommitError> {
-        let unpublished = self.state.unpublished.clone();
-        for (number, commit) in &unpublished {
-            self.publish(*number, commit).await?;
-        }
-        Ok(unpublished.len())
+        self.finish(|_| true).await
     }
 
-    /// Publishes every commit of source partitions that were just claimed. No further one can be
+    /// Finishes what concerns source partitions that were just claimed. No further record can be
     /// appended by an earlier holder, so nothing of theirs is left behind.
     async fn finish_predecessors(
         &mut self,
         claimed: &[SourcePartition],
-    ) -> Result<(), CommitError> {
-        let of_claimed = |commit: &Commit| {
-            let mut ranges = commit.ranges.iter();
-            ranges.any(|range| claimed.contains(&range.source))
-        };
-        let mut unpublished = self.state.unpublished.clone();
-        unpublished.retain(|_, commit| of_claimed(commit));
-        for (number, commit) in &unpublished {
-            self.publish(*number, commit).await?;
+    ) -> Result<usize, CommitError> {
+        self.finish(|change| change.concerns(claimed)).await
+    }
+
+    async fn finish(&mut self, which: impl Fn(&FileChange) -> bool) -> Result<usize, CommitError> {
+        let mut left: BTreeMap<u64, FileChange> = self.tail.state.unpublished.clone();
+        left.retain(|_, change| which(change));
+        for (number, change) in &left {
+            self.carry_out(*number, change).await?;
         }
+        Ok(left.len())
+    }
+
+    async fn carry_out(&mut self, number: u64, change: &FileChange) -> Result<(), CommitError> {
+        let missing = publish::carry_out(self.store.as_ref(), change).await?;
+        if !missing.is_empty() {
+            // Before a file counts as lost: a later record may have taken it out while this writer
+            // slept. To bring it back then would double its rows.
+            let snapshot = live::snapshot(self.store.as_ref()).await?;
+            let mut missing = missing.into_iter();
+            if let Some(path) = missing.find(|path| snapshot.files.contains_key(path)) {
+                return Err(CommitError::LostFile {
+                    number,
+                    path,
+                    about: change.about(),
+                });
+            }
+        }
+        self.tail.state.unpublished.remove(&number);
+        self.published.push(number);
         Ok(())
     }
 
@@ -209,9 +249,9 @@ impl Log {
 
     async fn append(&mut self, body: Body) -> Result<Appended, CommitError> {
         let record = self.record(body);
-        let name = TablePath::new(format!("stage/{}/log-{}", self.session, record.nonce))
-            .expect("hexadecimal ids make a legal name");
-        let mut offer = Offer::prepare(self.store.as_ref(), name, record.encode().into()).await?;
+        let name = prepared_name(&self.session, &record.nonce);
+        let bytes = record.encode().into();
+        let mut offer = Offer::prepare(self.store.as_ref(), name, bytes).await?;
         let appended = self.append_prepared(record, &mut offer).await;
         // The name of the record and the prepared file are links to the same bytes, or a copy; a
         // put whose reply is still out can only fail without it, which a fold will show.
@@ -229,7 +269,7 @@ impl Log {
         offer: &mut Offer,
     ) -> Result<Appended, CommitError> {
         let said = record.published.len();
-        let (mut append, mut ask) = Append::begin(record, &self.state);
+        let (mut append, mut ask) = Append::begin(record, &self.tail.state);
         let mut put_error = None;
         loop {
             ask = match ask {
@@ -239,7 +279,16 @@ impl Log {
                         // The put failed and left nothing: the store has to recover first.
                         return Err(CommitError::Store(error));
                     }
-                    append.read(&mut self.state, found.as_ref())?
+                    append.read(&mut self.tail.state, found.as_ref())?
+                }
+                Ask::Look => {
+                    self.tail.boundary.look(self.store.as_ref()).await?;
+                    append.looked(&self.tail.state, self.tail.boundary.head())?
+                }
+                Ask::Refold => {
+                    self.tail.begin_at_checkpoint(self.store.as_ref()).await?;
+                    self.forget_published();
+                    append.refolded(&self.tail.state)
                 }
                 Ask::Put(number) => {
                     let path = record_path(number);
@@ -260,7 +309,7 @@ impl Log {
                         }
                         Err(error) => return Err(CommitError::Store(error)),
                     };
-                    append.put(&mut self.state, seen)?
+                    append.put(&mut self.tail.state, seen)?
                 }
                 Ask::Done(number) => {
                     self.published.drain(..said);
@@ -274,21 +323,25 @@ impl Log {
     }
 
     fn record(&mut self, body: Body) -> Record {
-        let at = chrono::DateTime::from_timestamp_micros(self.clock.wall_micros())
-            .unwrap_or(chrono::DateTime::UNIX_EPOCH);
         Record {
             format: FORMAT,
             session: self.session.clone(),
             nonce: self.chance.hex_id(),
-            checked: self.state.head,
-            at: at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            checked: self.tail.state.head,
+            at: self.now(),
             published: self.published.clone(),
             body,
         }
     }
 
+    fn now(&self) -> String {
+        let at = chrono::DateTime::from_timestamp_micros(self.clock.wall_micros());
+        let at = at.unwrap_or(chrono::DateTime::UNIX_EPOCH);
+        at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    }
+
     fn refuse_other_table(&self, wanted: &Definition) -> Result<(), CommitError> {
-        let Some(found) = &self.state.definition else {
+        let Some(found) = &self.tail.state.definition else {
             return Ok(());
         };
         if found == wanted {
@@ -317,48 +370,6 @@ impl Log {
     }
 }
 
-/// How often a record is prepared before its loss counts as the store's fault.
-const MOST_PREPARED: u32 = 8;
-
-/// The bytes of a record, waiting below `stage/` for the number that they get.
-#[derive(Debug)]
-struct Offer {
-    name: TablePath,
-    bytes: Bytes,
-    prepared: Prepared,
-    times: u32,
-}
-
-impl Offer {
-    async fn prepare(
-        store: &dyn Store,
-        name: TablePath,
-        bytes: Bytes,
-    ) -> Result<Self, CommitError> {
-        let prepared = store.prepare(&name, bytes.clone()).await?;
-        Ok(Self {
-            name,
-            bytes,
-            prepared,
-            times: 1,
-        })
-    }
-
-    /// Whether losing it once more is still a sweep's doing.
-    fn may_be_prepared_again(&self) -> bool {
-        self.times < MOST_PREPARED
-    }
-
-    /// A sweep of another writer took the prepared bytes: it cannot tell a session that is about to
-    /// claim from one that died before it could. Nothing was put, and without its bytes nothing of
-    /// an earlier put can take effect any more.
-    async fn prepare_again(&mut self, store: &dyn Store) -> Result<(), CommitError> {
-        self.prepared = store.prepare(&self.name, self.bytes.clone()).await?;
-        self.times += 1;
-        Ok(())
-    }
-}
-
 /// Names the first column in which two definitions differ.
 fn columns_difference(found: &[(String, String)], wanted: &[(String, String)]) -> String {
     let missing = found.iter().find(|column| !wanted.contains(column));
@@ -371,59 +382,5 @@ fn columns_difference(found: &[(String, String)], wanted: &[(String, String)]) -
             format!("no column `{name}` of type {kind}, which the schema has")
         }
         (None, None) => "its columns in another order than the schema".into(),
-    }
-}
-
-/// Folds records behind the state's head until there is none.
-async fn fold_tail(
-    store: &dyn Store,
-    state: &mut State,
-    mut seen: impl FnMut(u64, Record),
-) -> Result<(), CommitError> {
-    // One read alone first: mostly there is nothing new, and then one round trip is enough.
-    let mut ahead = 1;
-    loop {
-        let from = state.next_number();
-        let reads: Vec<_> = (from..from + ahead)
-            .map(|number| read_record(store, number))
-            .collect();
-        let reads: Vec<Option<Record>> = stream::iter(reads)
-            .buffered(READ_AHEAD as usize)
-            .try_collect()
-            .await?;
-        for (number, record) in (from..).zip(reads) {
-            let Some(record) = record else { return Ok(()) };
-            state.apply(&record)?;
-            seen(number, record);
-        }
-        ahead = READ_AHEAD;
-    }
-}
-
-async fn read_record(store: &dyn Store, number: u64) -> Result<Option<Record>, CommitError> {
-    match store.read(&record_path(number)).await? {
-        Some(bytes) => Ok(Some(Record::decode(number, &bytes)?)),
-        None => Ok(None),
-    }
-}
-
-/// Refuses a log that goes on behind its end: someone removed a record.
-async fn refuse_holes(store: &dyn Store, state: &State) -> Result<(), CommitError> {
-    let next = state.next_number();
-    let folder = TablePath::new("log").expect("a legal name");
-    let last_read = record_path(next);
-    let behind = store.list_after(&folder, last_read.file_name()).await?;
-    let stray = behind
-        .iter()
-        .find_map(|entry| record_number(entry.path.file_name()));
-    // Another writer may append while we list: only what is still missing then is a hole.
-    match stray {
-        Some(stray) if store.read(&last_read).await?.is_none() => Err(CommitError::Broken {
-            number: next,
-            problem: format!(
-                "it is missing, while record {stray} is there; restore it from a backup"
-            ),
-        }),
-        _ => Ok(()),
     }
 }

@@ -1,50 +1,54 @@
-//! Giving committed files their final names.
+//! Carrying out what a record says of files: old ones go, new ones get their final names.
 //!
 //! Every step can be repeated, by the writer that made the files or by any other: the record says
-//! where each file waits, what it is called and how long it is.
+//! which files go, and where each new one waits, what it is called and how long it is.
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::store::{Published, Store};
+use crate::store::{Published, Store, TablePath};
 
 use super::CommitError;
-use super::record::{Commit, DataFile};
+use super::record::{DataFile, FileChange};
 
-/// Files published at once: enough to hide round trips, few enough not to crowd a name node.
+/// Files published or removed at once: enough to hide round trips, few enough not to crowd a name
+/// node.
 const CONCURRENCY: usize = 16;
 
-/// Publishes all files of a commit.
+/// Removes the files that a change takes out, all of them, and publishes those that it adds. Returns
+/// which of these are neither staged nor published.
 ///
 /// # Errors
-/// [`CommitError::LostFile`] for a file that is neither staged nor published; store errors, after
-/// which the call can be repeated.
-pub(super) async fn publish(
+/// Store errors, after which the call can be repeated.
+pub(super) async fn carry_out(
     store: &dyn Store,
-    number: u64,
-    commit: &Commit,
-) -> Result<(), CommitError> {
-    let publishing: Vec<_> = commit
-        .all_files()
-        .map(|file| publish_file(store, number, commit, file))
+    change: &FileChange,
+) -> Result<Vec<TablePath>, CommitError> {
+    let removing: Vec<_> = change
+        .taken()
+        .iter()
+        .map(|taken| store.delete(&taken.path))
         .collect();
-    stream::iter(publishing)
+    stream::iter(removing)
         .buffer_unordered(CONCURRENCY)
         .try_collect::<()>()
-        .await
+        .await?;
+    let publishing: Vec<_> = change
+        .added()
+        .map(|file| publish_file(store, file))
+        .collect();
+    let missing: Vec<Option<TablePath>> = stream::iter(publishing)
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(missing.into_iter().flatten().collect())
 }
 
 async fn publish_file(
     store: &dyn Store,
-    number: u64,
-    commit: &Commit,
     file: &DataFile,
-) -> Result<(), CommitError> {
+) -> Result<Option<TablePath>, CommitError> {
     match store.publish(&file.staged, &file.path, file.bytes).await? {
-        Published::Now | Published::Before => Ok(()),
-        Published::Missing => Err(CommitError::LostFile {
-            number,
-            path: file.path.clone(),
-            ranges: commit.ranges_text(),
-        }),
+        Published::Now | Published::Before => Ok(None),
+        Published::Missing => Ok(Some(file.path.clone())),
     }
 }

@@ -12,7 +12,8 @@ use crate::store::{Staged, TablePath};
 
 use super::CommitError;
 
-/// Newest format that this code reads, and the one that it writes.
+/// Newest format that this code reads, and the one that it writes: of records, checkpoints and
+/// segments alike.
 pub const FORMAT: u32 = 1;
 
 /// One entry of the log.
@@ -46,6 +47,67 @@ pub enum Body {
     Claim(Claim),
     /// Offset ranges became files.
     Commit(Commit),
+    /// Live files give way to others.
+    Replace(Replace),
+}
+
+impl Body {
+    /// What the record does to files, if anything.
+    pub fn change(&self) -> Option<FileChange> {
+        match self {
+            Self::Table(_) | Self::Claim(_) => None,
+            Self::Commit(commit) => Some(FileChange::Commit(commit.clone())),
+            Self::Replace(replace) => Some(FileChange::Replace(replace.clone())),
+        }
+    }
+}
+
+/// What a record does to files, and what has to be carried out once the record stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FileChange {
+    /// Files come.
+    Commit(Commit),
+    /// Files go, and others come in their place.
+    Replace(Replace),
+}
+
+impl FileChange {
+    /// Files that come, below `data/` and `dead/` alike.
+    pub fn added(&self) -> impl Iterator<Item = &DataFile> {
+        let (files, dead) = match self {
+            Self::Commit(commit) => (&commit.files, &commit.dead),
+            Self::Replace(replace) => (&replace.files, &replace.dead),
+        };
+        files.iter().chain(dead)
+    }
+
+    /// Files that go, before the others come.
+    pub fn taken(&self) -> &[TakenFile] {
+        match self {
+            Self::Commit(_) => &[],
+            Self::Replace(replace) => &replace.taken,
+        }
+    }
+
+    /// What it is about, for people: offset ranges, or why files are replaced.
+    pub fn about(&self) -> String {
+        match self {
+            Self::Commit(commit) => commit.ranges_text(),
+            Self::Replace(replace) => format!("the replacement `{}`", replace.reason),
+        }
+    }
+
+    /// Whether it was made under claims of one of these source partitions.
+    pub fn concerns(&self, sources: &[SourcePartition]) -> bool {
+        match self {
+            Self::Commit(commit) => {
+                let mut ranges = commit.ranges.iter();
+                ranges.any(|range| sources.contains(&range.source))
+            }
+            Self::Replace(replace) => sources.contains(&replace.source),
+        }
+    }
 }
 
 /// What must not change between two starts, since readers rely on it.
@@ -94,6 +156,49 @@ pub struct Commit {
     /// Files below `dead/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dead: Vec<DataFile>,
+}
+
+/// Live files give way to others that hold the same messages: a repair, a backfill done anew, a
+/// compaction.
+///
+/// Whoever replaces files claims a source partition for it, one that is no topic's where there is
+/// none: under a claim what it stages is safe from sweeps, and of two that claim the same one only
+/// the later can go on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Replace {
+    /// The source partition that was claimed for it.
+    #[serde(flatten)]
+    pub source: SourcePartition,
+    /// Number of that claim.
+    pub epoch: u64,
+    /// Why, for people.
+    pub reason: String,
+    /// Files that go. Each of them has to be live, or the record is not admitted.
+    pub taken: Vec<TakenFile>,
+    /// Files that come below `data/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<DataFile>,
+    /// Files that come below `dead/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead: Vec<DataFile>,
+}
+
+/// A file that a replacement takes out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TakenFile {
+    /// Its name.
+    pub path: TablePath,
+    /// Its size, so that sums can be kept without knowing every file.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl TakenFile {
+    /// Whether it lies below `data/`, and not below `dead/`.
+    pub fn is_data(&self) -> bool {
+        self.path.as_str().starts_with("data/")
+    }
 }
 
 /// A range of offsets of one source partition, and what became of its messages.
@@ -169,25 +274,39 @@ impl Record {
     /// [`CommitError::Newer`] for a format that this code does not know,
     /// [`CommitError::Broken`] for anything else that is not a record.
     pub fn decode(number: u64, bytes: &[u8]) -> Result<Self, CommitError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        let broken = |error: serde_json::Error| CommitError::Broken {
-            number,
-            problem: format!("not a record: {error}"),
-        };
-        // The format comes first: a newer record need not make sense to this code.
-        let Format { format } = serde_json::from_slice(bytes).map_err(broken)?;
-        if format > FORMAT {
-            return Err(CommitError::Newer {
+        decode(bytes, &format!("record {number}"), |error| {
+            CommitError::Broken {
                 number,
-                found: format,
-                known: FORMAT,
-            });
-        }
-        serde_json::from_slice(bytes).map_err(broken)
+                problem: format!("not a record: {error}"),
+            }
+        })
     }
+}
+
+/// Reads a document of the log, which `name` names to people, whatever its kind.
+///
+/// # Errors
+/// [`CommitError::Newer`] for a format that this code does not know, what `broken` makes of
+/// anything else.
+pub(super) fn decode<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    name: &str,
+    broken: impl Fn(serde_json::Error) -> CommitError,
+) -> Result<T, CommitError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    // The format comes first: a newer document need not make sense to this code.
+    let Format { format } = serde_json::from_slice(bytes).map_err(&broken)?;
+    if format > FORMAT {
+        return Err(CommitError::Newer {
+            name: name.to_owned(),
+            found: format,
+            known: FORMAT,
+        });
+    }
+    serde_json::from_slice(bytes).map_err(broken)
 }
 
 impl Commit {
@@ -221,6 +340,10 @@ pub fn record_path(number: u64) -> TablePath {
 
 /// Number of the record with this file name; `None` when it is not one.
 pub fn record_number(file_name: &str) -> Option<u64> {
-    let digits = file_name.strip_suffix(".json")?;
+    padded_number(file_name.strip_suffix(".json")?)
+}
+
+/// A number as names of the log hold it: twenty digits, so that byte order is numeric order.
+pub(super) fn padded_number(digits: &str) -> Option<u64> {
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }

@@ -148,6 +148,11 @@ fn limits(settings: &Settings, found: &mut Findings) {
             rotation.max_event_span_ms.unwrap_or(1),
         ),
         ("rotation.drain_timeout_ms", rotation.drain_timeout_ms),
+        (
+            "log.checkpoint_after_records",
+            settings.log.checkpoint_after_records,
+        ),
+        ("log.sweep_interval_ms", settings.log.sweep_interval_ms),
         ("parquet.row_group_bytes", settings.parquet.row_group_bytes),
         (
             "telemetry.livez_timeout_ms",

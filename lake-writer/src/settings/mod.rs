@@ -40,6 +40,8 @@ pub struct Settings {
     pub table: Table,
     /// When a commit happens.
     pub rotation: Rotation,
+    /// How the commit log is kept short, and the stage clean.
+    pub log: Log,
     /// How much memory the writer may use.
     pub memory: Memory,
     /// How files are written.
@@ -57,6 +59,7 @@ impl Settings {
             Kafka::KEYS,
             Table::KEYS,
             Rotation::KEYS,
+            Log::KEYS,
             Memory::KEYS,
             Parquet::KEYS,
             StoreSettings::KEYS,
@@ -154,6 +157,21 @@ settings_table! {
         /// Milliseconds that a stop, or giving source partitions back to the group, waits for the
         /// commit of what is in hand. After that it is dropped and read again by the next writer.
         drain_timeout_ms: u64 = 30_000,
+    }
+}
+
+settings_table! {
+    /// The `[log]` table.
+    Log: Copy at "log" {
+        /// Records behind the newest checkpoint after which the next one is written, beside the
+        /// work. A start reads that many records at most, and those of the commits after.
+        checkpoint_after_records: u64 = 200,
+        /// Records that are kept once a checkpoint holds them, for `lake-writer log`. Nothing else
+        /// needs them.
+        keep_records: u64 = 1_000,
+        /// Milliseconds between two sweeps for what crashed writers have left. One follows every
+        /// start and every rebalance in any case.
+        sweep_interval_ms: u64 = 600_000,
     }
 }
 

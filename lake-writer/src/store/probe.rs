@@ -18,27 +18,47 @@ const RACED_NAMES: usize = 4;
 /// lets several through in nearly every such race.
 const CONTENDERS: usize = 6;
 
+/// How often a store is asked before a broken promise is believed. To a sweep the files of a probe
+/// are debris from the start, like those of a session that never claims, so that nothing of a dead
+/// one stays behind: who sweeps in the middle of a probe breaks it. A store that breaks its promises
+/// does so every time.
+const TRIES: u32 = 3;
+
 /// Tries whether a store honours put-if-absent and never overwrites when it publishes, and takes
-/// away what it wrote. `id` must be new at each start.
+/// away what it wrote. `id` must be new at each start, and look like a session's: 16 hexadecimal
+/// characters.
 ///
 /// # Errors
 /// [`StoreErrorKind::Unfit`] with the broken promise and the remedy as its source; or the failure
 /// of a call, when the store could not be asked.
 pub async fn probe(store: &dyn Store, id: &str) -> Result<(), StoreError> {
-    let probe = Probe {
-        store,
-        folder: format!("stage/probe-{id}"),
-    };
-    let outcome = match probe.put_if_absent().await {
-        Ok(()) => probe.publish().await,
-        failed => failed,
-    };
-    let cleaned = probe.clean_up().await;
-    outcome.and(cleaned)
+    let mut tried = 1;
+    loop {
+        let probe = Probe {
+            store,
+            id,
+            folder: format!("stage/{id}/probe-{tried}"),
+        };
+        let outcome = match probe.put_if_absent().await {
+            Ok(()) => probe.publish().await,
+            failed => failed,
+        };
+        let cleaned = probe.clean_up().await;
+        match outcome {
+            Err(error) if tried < TRIES && may_be_a_sweeps(error.kind) => tried += 1,
+            outcome => return outcome.and(cleaned),
+        }
+    }
+}
+
+/// Whether files that vanish can be the cause of such a failure.
+fn may_be_a_sweeps(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Unfit | StoreErrorKind::Corrupt)
 }
 
 struct Probe<'a> {
     store: &'a dyn Store,
+    id: &'a str,
     folder: String,
 }
 
@@ -91,7 +111,8 @@ impl Probe<'_> {
 
     /// A published file can be published again, and another one cannot take its place.
     async fn publish(&self) -> Result<(), StoreError> {
-        let target = self.path("published")?;
+        // Where files are staged as uploads, a sweep goes by the name of the target.
+        let target = self.path(&format!("{}-published", self.id))?;
         let ours = self.stage(&target, "ours", "whole").await?;
         let first = self.store.publish(&ours, &target, 5).await?;
         let again = self.store.publish(&ours, &target, 5).await?;
@@ -234,6 +255,10 @@ mod tests {
     #[async_trait]
     impl Faults for Breaks {
         async fn before(&self, step: &Step<'_>) -> Result<(), StoreError> {
+            if step.op == Op::Prepare {
+                // A try of the probe begins.
+                self.publications.store(0, Ordering::SeqCst);
+            }
             let publication = match step.op {
                 Op::Publish => self.publications.fetch_add(1, Ordering::SeqCst) + 1,
                 _ => 0,
@@ -244,7 +269,9 @@ mod tests {
                     self.plant(step.path, "nobody's");
                     Ok(())
                 }
-                (Broken::NotPublished, Op::Read, _) if step.path.file_name() == "published" => {
+                (Broken::NotPublished, Op::Read, _)
+                    if step.path.file_name().ends_with("-published") =>
+                {
                     self.store.delete(step.path).await
                 }
                 // The probe publishes a file twice, then another in its place, then the first again

@@ -34,7 +34,7 @@ pub(super) fn check_log(ledger: &Ledger, findings: &mut Findings) {
         sum.of_ranges[1] += range.dead_letters;
     }
     for file in ledger.files.values() {
-        for source in &file.file.sources {
+        for source in &file.facts.sources {
             let of = present(&file.topic_id, source.partition);
             sums.entry(of).or_default().of_files[usize::from(file.is_dead)] += source.rows;
         }

@@ -75,13 +75,13 @@ pub(super) async fn inventory(
     let unknown = listed.into_iter().filter(|(path, _)| !is_live(path));
     inventory.foreign = unknown.collect();
     // What was replaced meanwhile is rightly gone.
-    missing.retain(|file| is_live(&file.file.path));
+    missing.retain(|file| is_live(&file.path));
     wait_for(store, clock, patience, missing, &mut inventory, findings).await?;
     Ok(inventory)
 }
 
 fn note_present(inventory: &mut Inventory, file: &LedgerFile, size: u64, findings: &mut Findings) {
-    let (path, bytes) = (&file.file.path, file.file.bytes);
+    let (path, bytes) = (&file.path, file.facts.bytes);
     if size != bytes {
         let detail = format!("{size} bytes are there, {bytes} were written");
         findings.add(of_file(FindingKind::WrongSize, file, detail));
@@ -91,7 +91,7 @@ fn note_present(inventory: &mut Inventory, file: &LedgerFile, size: u64, finding
 
 fn of_file(kind: FindingKind, file: &LedgerFile, detail: String) -> Finding {
     Finding::new(kind, detail)
-        .at_path(&file.file.path)
+        .at_path(&file.path)
         .of_commit(file.commit)
 }
 
@@ -108,13 +108,13 @@ async fn wait_for(
     loop {
         let mut still = Vec::new();
         for file in missing {
-            match store.size(&file.file.path).await? {
+            match store.size(&file.path).await? {
                 Some(size) => note_present(inventory, file, size, findings),
                 None => still.push(file),
             }
         }
         missing = still;
-        let may_come = missing.iter().any(|file| !file.is_published);
+        let may_come = missing.iter().any(|file| file.on_its_way.is_some());
         if !may_come || clock.monotonic() >= until {
             break;
         }
@@ -128,8 +128,11 @@ async fn wait_for(
 
 /// Says what is known of a file that is not there.
 async fn absent(store: &dyn Store, file: &LedgerFile) -> Result<Finding, StoreError> {
-    let rows = file.file.rows;
-    let is_staged = !file.is_published && is_staged(store, file).await?;
+    let rows = file.facts.rows;
+    let is_staged = match &file.on_its_way {
+        Some(staged) => is_staged(store, file, staged).await?,
+        None => false,
+    };
     Ok(if is_staged {
         let detail = format!("its {rows} rows are committed and not visible: start a writer");
         of_file(FindingKind::UnpublishedFile, file, detail)
@@ -139,11 +142,15 @@ async fn absent(store: &dyn Store, file: &LedgerFile) -> Result<Finding, StoreEr
     })
 }
 
-async fn is_staged(store: &dyn Store, file: &LedgerFile) -> Result<bool, StoreError> {
-    match &file.file.staged {
-        Staged::File { path } => Ok(store.size(path).await? == Some(file.file.bytes)),
+async fn is_staged(
+    store: &dyn Store,
+    file: &LedgerFile,
+    staged: &Staged,
+) -> Result<bool, StoreError> {
+    match staged {
+        Staged::File { path } => Ok(store.size(path).await? == Some(file.facts.bytes)),
         Staged::Upload { id, .. } => {
-            let folder = file.file.path.parent().unwrap_or("data");
+            let folder = file.path.parent().unwrap_or("data");
             let folder = TablePath::new(folder).expect("the parent of a path is one");
             let uploads = store.open_uploads(&folder).await?;
             Ok(uploads.iter().any(|upload| upload.id == *id))
@@ -153,7 +160,7 @@ async fn is_staged(store: &dyn Store, file: &LedgerFile) -> Result<bool, StoreEr
 
 /// Compares what was found in a file with what the log says of it.
 pub(super) fn judge(file: &LedgerFile, size: u64, reading: &FileReading, findings: &mut Findings) {
-    let facts = &file.file;
+    let facts = &file.facts;
     // Another size was told already, and other bytes follow from it.
     if size == facts.bytes && reading.xxh3.as_ref() != Some(&facts.xxh3) {
         let detail = match &reading.xxh3 {
@@ -181,11 +188,11 @@ pub(super) fn judge(file: &LedgerFile, size: u64, reading: &FileReading, finding
 /// Names a file that nobody committed, and what is known of it.
 pub(super) fn foreign(path: &TablePath, size: u64, reading: &FileReading, of: &Ledger) -> Finding {
     let same = |file: &&LedgerFile| {
-        file.file.bytes == size && reading.xxh3.as_deref() == Some(file.file.xxh3.as_str())
+        file.facts.bytes == size && reading.xxh3.as_deref() == Some(file.facts.xxh3.as_str())
     };
     let mut detail = format!("no commit names it; {size} bytes");
     if let Some(original) = of.files.values().find(same) {
-        detail += &format!(", a copy of {}", original.file.path);
+        detail += &format!(", a copy of {}", original.path);
     }
     if let Some(sources) = &reading.sources {
         let rows: u64 = sources.iter().map(|source| source.rows).sum();

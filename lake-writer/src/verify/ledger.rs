@@ -13,10 +13,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::commit::record::{Body, Commit, DataFile, Definition};
-use crate::commit::{CommitError, fold_showing};
+use crate::commit::record::Definition;
+use crate::commit::segment::{LiveFile, NumberedRange};
+use crate::commit::{CommitError, Snapshot, snapshot};
 use crate::source::{OffsetRange, SourcePartition};
-use crate::store::{Store, TablePath};
+use crate::store::{Staged, Store, TablePath};
 
 /// The table by its log, as of one moment.
 #[derive(Debug, Default)]
@@ -52,73 +53,113 @@ pub(crate) struct LedgerRange {
 /// A file that readers should find.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerFile {
+    /// Its final name.
+    pub(crate) path: TablePath,
     /// Number of the record that put it there.
     pub(crate) commit: u64,
     /// The incarnation of the topic that its offsets belong to.
     pub(crate) topic_id: Arc<str>,
     /// Whether it lies below `dead/`.
     pub(crate) is_dead: bool,
-    /// Whether a later record says that it was published. One that does not may be on its way.
-    pub(crate) is_published: bool,
-    /// Name, size, rows, hash and offsets.
-    pub(crate) file: DataFile,
+    /// Where it was staged, while no record says that it was published: it may be on its way.
+    pub(crate) on_its_way: Option<Staged>,
+    /// Size, rows, hash and offsets.
+    pub(crate) facts: LiveFile,
 }
 
 /// Reads the log.
 ///
 /// # Errors
-/// As [`crate::commit::fold`].
+/// As [`snapshot`].
 pub(crate) async fn ledger(store: &dyn Store) -> Result<Ledger, CommitError> {
-    let mut ledger = Ledger::default();
-    let state = fold_showing(store, |number, record| {
-        if let Body::Commit(commit) = record.body {
-            ledger.commits += 1;
-            ledger.enter(number, commit);
-        }
-    })
-    .await?;
-    for file in ledger.files.values_mut() {
-        file.is_published = !state.unpublished.contains_key(&file.commit);
-    }
-    ledger.head = state.head;
-    ledger.definition = state.definition;
+    let Snapshot {
+        state,
+        files,
+        ranges,
+    } = snapshot(store).await?;
+    let topics = Topics::of(&ranges);
+    let unpublished = state.unpublished.values();
+    let mut staged: BTreeMap<TablePath, Staged> = unpublished
+        .flat_map(|change| change.added())
+        .map(|file| (file.path.clone(), file.staged.clone()))
+        .collect();
+    let files = files.into_iter().map(|(path, facts)| {
+        let file = LedgerFile {
+            commit: facts.number,
+            topic_id: topics.of_file(&facts),
+            is_dead: path.as_str().starts_with("dead/"),
+            on_its_way: staged.remove(&path),
+            path: path.clone(),
+            facts,
+        };
+        (path, file)
+    });
     let next =
         |(source, held): (SourcePartition, crate::commit::state::SourceState)| (source, held.next);
-    ledger.next = state.sources.into_iter().map(next).collect();
-    Ok(ledger)
+    Ok(Ledger {
+        head: state.head,
+        files: files.collect(),
+        commits: state.totals.commits,
+        definition: state.definition,
+        next: state.sources.into_iter().map(next).collect(),
+        ranges: ranges.into_iter().map(LedgerRange::from).collect(),
+    })
+}
+
+impl From<NumberedRange> for LedgerRange {
+    fn from(NumberedRange { number, range }: NumberedRange) -> Self {
+        Self {
+            commit: number,
+            source: range.source,
+            range: range.range,
+            rows: range.rows,
+            dead_letters: range.dead_letters,
+            tombstones: range.tombstones,
+            lost: range.lost,
+        }
+    }
+}
+
+/// Which incarnation of its topic each commit has read: one, since a commit is one session's.
+struct Topics<'a> {
+    of_commit: BTreeMap<u64, Arc<str>>,
+    ranges: &'a [NumberedRange],
+}
+
+impl<'a> Topics<'a> {
+    fn of(ranges: &'a [NumberedRange]) -> Self {
+        let mut of_commit: BTreeMap<u64, Arc<str>> = BTreeMap::new();
+        let mut last: Arc<str> = "".into();
+        for NumberedRange { number, range } in ranges {
+            if *last != *range.source.topic_id {
+                last = range.source.topic_id.as_str().into();
+            }
+            of_commit.entry(*number).or_insert_with(|| last.clone());
+        }
+        Self { of_commit, ranges }
+    }
+
+    /// Of a commit's file by the commit; of one that a replacement has put there by the last commit
+    /// that holds its offsets.
+    fn of_file(&self, facts: &LiveFile) -> Arc<str> {
+        if let Some(topic) = self.of_commit.get(&facts.number) {
+            return topic.clone();
+        }
+        let first = facts.sources.first();
+        let holds = |NumberedRange { range, .. }: &&NumberedRange| {
+            first.is_some_and(|first| {
+                range.source.partition == first.partition
+                    && range.range.start() <= first.min
+                    && first.min < range.range.next()
+            })
+        };
+        let commit = self.ranges.iter().rfind(holds);
+        let topic = commit.and_then(|commit| self.of_commit.get(&commit.number));
+        topic.cloned().unwrap_or_else(|| "".into())
+    }
 }
 
 impl Ledger {
-    fn enter(&mut self, commit: u64, record: Commit) {
-        // A commit is one session's, and a session reads one incarnation of its topic.
-        let topic_id: Arc<str> = match record.ranges.first() {
-            Some(range) => range.source.topic_id.as_str().into(),
-            None => "".into(),
-        };
-        self.ranges
-            .extend(record.ranges.into_iter().map(|range| LedgerRange {
-                commit,
-                source: range.source,
-                range: range.range,
-                rows: range.rows,
-                dead_letters: range.dead_letters,
-                tombstones: range.tombstones,
-                lost: range.lost,
-            }));
-        let rows = record.files.into_iter().map(|file| (false, file));
-        let dead = record.dead.into_iter().map(|file| (true, file));
-        for (is_dead, file) in rows.chain(dead) {
-            let entry = LedgerFile {
-                commit,
-                topic_id: topic_id.clone(),
-                is_dead,
-                is_published: false,
-                file,
-            };
-            self.files.insert(entry.file.path.clone(), entry);
-        }
-    }
-
     /// From which offset up to which, exclusive, a source partition is committed. Ranges join
     /// without a gap, so nothing between the two is not.
     pub(crate) fn committed(&self, source: &SourcePartition) -> Option<OffsetRange> {

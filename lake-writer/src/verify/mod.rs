@@ -108,7 +108,7 @@ pub fn verify(
         },
         files: Files {
             named: ledger.files.len() as u64,
-            bytes: ledger.files.values().map(|file| file.file.bytes).sum(),
+            bytes: ledger.files.values().map(|file| file.facts.bytes).sum(),
             foreign: inventory.foreign.len() as u64,
             ..Files::default()
         },
@@ -216,7 +216,7 @@ impl Comparison<'_> {
         for (path, size) in &self.inventory.present {
             let file = &self.ledger.files[path];
             let touches = |asked_for: &dyn Fn(usize) -> bool| {
-                let mut sources = file.file.sources.iter();
+                let mut sources = file.facts.sources.iter();
                 sources.any(|s| scope.touches(s.partition, s.min, s.max, asked_for))
             };
             let is_present = *file.topic_id == *topic.topic_id;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array};
 use serde::Serialize;
 
-use crate::commit::record::DataFile;
+use crate::commit::segment::LiveFile;
 use crate::decode::decoder;
 use crate::settings::Format;
 use crate::source::{OffsetRange, RangeReader, Watermarks};
@@ -241,7 +241,7 @@ impl Lookup<'_> {
             ),
             Criterion::new(KAFKA_OFFSET, Arc::new(Int64Array::from(vec![self.offset]))),
         ];
-        let around = |file: &DataFile| {
+        let around = |file: &LiveFile| {
             let mut sources = file.sources.iter();
             sources.any(|source| {
                 source.partition == self.partition
@@ -251,7 +251,7 @@ impl Lookup<'_> {
         };
         let mut search = Search::new(self.parts, &criteria);
         for file in self.ledger.files.values() {
-            if *file.topic_id == *topic_id && around(&file.file) {
+            if *file.topic_id == *topic_id && around(&file.facts) {
                 search.look_into(file)?;
             }
         }
@@ -375,7 +375,7 @@ fn may_hold(file: &LedgerFile, parts: &VerifyParts, column: &Column, value: &str
             && field.transform == Transform::Identity
             && parts.schema.columns[field.column].name == column.name
     });
-    of_column.all(|field| match file.file.partition.get(&field.name) {
+    of_column.all(|field| match file.facts.partition.get(&field.name) {
         Some(Some(text)) => text == value,
         Some(None) => value.is_empty(),
         None => true,

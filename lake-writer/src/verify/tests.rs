@@ -356,13 +356,11 @@ fn a_commit_that_is_not_published_is_told_from_one_that_is_lost() {
     let last = ledger
         .files
         .values()
-        .filter(|file| !file.is_published)
+        .filter(|file| file.on_its_way.is_some())
         .max_by_key(|file| file.commit);
-    let file = &last
-        .expect("the last commit is not said to be published")
-        .file;
+    let file = last.expect("the last commit is not said to be published");
     let bytes = world.memory.file(&file.path).expect("is there");
-    let crate::store::Staged::File { path: staged } = &file.staged else {
+    let Some(crate::store::Staged::File { path: staged }) = &file.on_its_way else {
         panic!("staged by file");
     };
     world.memory.remove(&file.path);

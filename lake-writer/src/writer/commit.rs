@@ -34,6 +34,8 @@ pub(super) struct Committed {
     pub(super) report: CommitReport,
     /// Next offset of each source partition, by its number.
     pub(super) next: Vec<(i32, i64)>,
+    /// Records behind the newest checkpoint of the log.
+    pub(super) since_checkpoint: u64,
 }
 
 /// Waits until the cut's files are durable, appends the commit and publishes the files.
@@ -71,6 +73,7 @@ pub(super) async fn commit(
             .iter()
             .map(|range| (range.source.partition, range.range.next()))
             .collect(),
+        since_checkpoint: log.records_since_checkpoint(),
     })
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::commit::sweep::{Swept, sweep};
 use crate::commit::{CommitError, Log};
 use crate::error_chain::ErrorChain;
 use crate::source::{SourceError, SourceEvent, TopicIdentity};
@@ -23,6 +22,7 @@ use super::cut::Relief;
 use super::outage::{Backoff, Policy, policy};
 use super::read_times::ReadTimes;
 use super::session::{Session, finished, next_offsets};
+use super::upkeep::Upkeep;
 use super::{RunMode, Stop, Summary, WriterError, WriterParts};
 
 /// Wait for messages when nothing else is going on: bounds how late a rotation by age or a stop is
@@ -189,6 +189,11 @@ impl Engine {
             looking: None,
             read_times: ReadTimes::default(),
             looked_at: Duration::ZERO,
+            upkeep: Upkeep::new(
+                self.parts.upkeep,
+                self.parts.runtime.clone(),
+                self.parts.clock.monotonic(),
+            ),
             identity_retry_at: Duration::ZERO,
         })
     }
@@ -398,26 +403,9 @@ impl Engine {
         session.begins_latest = false;
         self.succeeded();
         tracing::info!(partitions = ?from, "reading from these offsets");
-        self.sweep(session);
+        let now = self.parts.clock.monotonic();
+        session.upkeep.sweep(session.log.clone(), now);
         Ok(())
-    }
-
-    /// Removes what crashed writers have left, beside the work. A failure is harmless: the next
-    /// claim sweeps again.
-    fn sweep(&self, session: &Session) {
-        let log = session.log.clone();
-        self.parts.runtime.spawn(async move {
-            match sweep(&log).await {
-                Ok(Swept {
-                    files: 0,
-                    uploads: 0,
-                }) => {}
-                Ok(Swept { files, uploads }) => {
-                    tracing::info!(files, uploads, "removed what earlier writers had left");
-                }
-                Err(error) => tracing::debug!(%error, "a sweep failed; the next one repeats it"),
-            }
-        });
     }
 
     /// The store answers: an outage, if there was one, is over.
@@ -478,7 +466,14 @@ impl Engine {
             session.committing = Some(committing);
             return Ok(());
         }
-        let Committed { report, next } = finished(&self.parts.runtime, committing)?;
+        let Committed {
+            report,
+            next,
+            since_checkpoint,
+        } = finished(&self.parts.runtime, committing)?;
+        if session.upkeep.wants_checkpoint(since_checkpoint) {
+            session.upkeep.checkpoint(session.log.clone());
+        }
         session.published.extend(next.iter().copied());
         self.parts.source.acknowledge(&next);
         self.parts.metrics.committed(&report);
@@ -584,6 +579,7 @@ impl Engine {
             return Ok(());
         }
         session.looked_at = now;
+        session.upkeep.sweep_if_due(&session.log, now);
         for partition in session.reading.keys() {
             let high = self.parts.source.cached_high(*partition);
             if let (Some(high), Some(at)) = (high, session.cut.position(*partition)) {

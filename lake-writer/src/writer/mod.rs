@@ -16,6 +16,7 @@ pub mod cut;
 mod assign;
 mod commit;
 mod session;
+mod upkeep;
 mod engine;
 mod outage;
 mod read_times;
@@ -39,6 +40,8 @@ use crate::telemetry::Metrics;
 
 use cut::OpenCut;
 
+pub use upkeep::UpkeepPlan;
+
 /// Makes an empty cut for a session, whose name goes into the names of its files.
 pub type MakeCut = Box<dyn FnMut(&str) -> Result<OpenCut, ParquetError> + Send>;
 
@@ -60,6 +63,8 @@ pub struct WriterParts {
     pub accept_topic_id: Option<String>,
     /// Whether offsets that retention took before they were read are passed over.
     pub accept_lost_offsets: bool,
+    /// When the log is checkpointed and the stage swept.
+    pub upkeep: UpkeepPlan,
     /// Longest time that a revocation or a stop waits for the commit of what is in hand.
     pub drain_timeout: std::time::Duration,
     /// Time.

@@ -32,6 +32,7 @@ pub(super) fn policy(error: &WriterError, proven: bool) -> Policy {
         | WriterError::Parquet(_)
         | WriterError::DrainTimeout(_) => Policy::Halt,
         WriterError::Commit(CommitError::Fenced(_)) => Policy::Again("fenced"),
+        WriterError::Commit(CommitError::Outdated { .. }) => Policy::Again("outdated"),
         WriterError::Commit(CommitError::Store(error)) => match error.kind {
             StoreErrorKind::Transient => Policy::Again("store"),
             StoreErrorKind::Full => Policy::Again("store_full"),
@@ -42,6 +43,8 @@ pub(super) fn policy(error: &WriterError, proven: bool) -> Policy {
         },
         WriterError::Commit(
             CommitError::Broken { .. }
+            | CommitError::BrokenDocument { .. }
+            | CommitError::NotLive { .. }
             | CommitError::Newer { .. }
             | CommitError::LostFile { .. }
             | CommitError::OtherTable(_),

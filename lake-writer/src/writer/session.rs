@@ -14,6 +14,7 @@ use super::assign::{Claimed, Wanted};
 use super::commit::{Committed, Held};
 use super::cut::OpenCut;
 use super::read_times::ReadTimes;
+use super::upkeep::Upkeep;
 
 /// One stretch between two failures.
 pub(super) struct Session {
@@ -30,6 +31,7 @@ pub(super) struct Session {
     pub(super) published: BTreeMap<i32, i64>,
     pub(super) read_times: ReadTimes,
     pub(super) looked_at: Duration,
+    pub(super) upkeep: Upkeep,
     /// When the topic's identity is looked at again before a commit, after it could not be.
     pub(super) identity_retry_at: Duration,
 }

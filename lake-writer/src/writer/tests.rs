@@ -82,6 +82,11 @@ impl World {
             first_start: FirstStart::Earliest,
             accept_topic_id: None,
             accept_lost_offsets: false,
+            upkeep: UpkeepPlan {
+                checkpoint_after_records: 3,
+                keep_records: 1_000,
+                sweep_interval: Duration::from_secs(600),
+            },
             drain_timeout: Duration::from_secs(20),
             clock,
             chance: Chance::from_seed(u64::from(member) + 1),
@@ -372,7 +377,7 @@ fn retention_that_passed_the_table_is_loud() {
     let store: Arc<dyn Store> = Arc::new(world.memory.clone());
     let records = world
         .runtime
-        .block_on(crate::commit::log::records(store.as_ref()));
+        .block_on(crate::commit::records(store.as_ref()));
     let lost = records
         .expect("reads")
         .into_iter()

@@ -13,17 +13,16 @@ use lake_writer::commit::record::Body;
 use lake_writer::commit::state::State;
 
 use super::machine::{self, Fold, Look};
-use super::names::{Entry, Shared, record};
+use super::names::{Entry, FileId, Shared, record};
 use super::scenario::{Caller, Guard};
 use super::store::{Debris, Flight, PreparedId, PutDone};
 use super::world::{Halt, Step};
-use super::writer::{After, Phase};
+use super::writer::{After, Carry, Phase};
 
 /// A record on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Appending {
-    append: Shared<Append>,
-    /// `Done` only while the boundary is still to be looked at.
+    pub(crate) append: Shared<Append>,
     pub(crate) ask: Ask,
     look: Look,
     pub(crate) prepared: PreparedId,
@@ -37,6 +36,9 @@ pub(crate) enum Purpose {
     Table,
     Claim(Vec<u8>),
     Commit,
+    /// A claim by who wants to replace this file.
+    Repair(FileId),
+    Replace,
 }
 
 /// What the caller of a put sees, and what it does.
@@ -88,30 +90,39 @@ impl Step<'_> {
         };
         let mut append = Append::clone(&appending.append);
         let mut state = State::clone(&self.writer().fold);
-        let began = state.head;
         let result = loop {
-            let Ask::Read(number) = appending.ask else {
-                break Ok(appending.ask);
-            };
-            let found = self.world.table.record(number);
-            if found.is_none() && appending.look == Look::AfterUnknown {
-                break Err(None);
-            }
-            let found = found.map(|entry| &entry.record);
-            let look = std::mem::replace(&mut appending.look, Look::Tail);
-            match machine::read(self.scenario, &mut append, &mut state, found, look) {
-                Ok(ask) => {
-                    self.witness.looked(look, ask);
-                    appending.ask = ask;
+            let asked = match appending.ask {
+                Ask::Read(number) => {
+                    let found = self.world.table.record(number);
+                    if found.is_none() && appending.look == Look::AfterUnknown {
+                        break Err(None);
+                    }
+                    let found = found.map(|entry| &entry.record);
+                    let look = std::mem::replace(&mut appending.look, Look::Tail);
+                    let asked = machine::read(self.scenario, &mut append, &mut state, found, look);
+                    self.witness.looked(look, asked.as_ref().ok());
+                    asked
                 }
+                Ask::Look => {
+                    let boundary = self.world.table.boundary();
+                    let boundary = boundary.filter(|_| !self.scenario.lacks(Guard::LookAfterRead));
+                    machine::looked(self.scenario, &mut append, &mut state, boundary)
+                }
+                Ask::Refold => {
+                    self.witness.refolded();
+                    state = machine::newest_checkpoint(self.scenario, &self.world.table);
+                    for number in &self.writer().published {
+                        state.unpublished.remove(number);
+                    }
+                    Ok(append.refolded(&state))
+                }
+                Ask::Put(_) | Ask::Done(_) => break Ok(appending.ask),
+            };
+            match asked {
+                Ok(ask) => appending.ask = ask,
                 Err(error) => break Err(Some(error)),
             }
         };
-        if state.head != began && self.passed_by_checkpoint(began, Guard::LookAfterRead) {
-            // Whatever the machine made of it, even an error: it may not have been the log.
-            self.lost_touch(appending.prepared);
-            return;
-        }
         appending.append = Shared::new(append);
         self.writer().fold = Fold::new(state);
         match result {
@@ -178,7 +189,11 @@ impl Step<'_> {
         self.writer().fold = Fold::new(state);
         appending.append = Shared::new(append);
         match asked {
-            Ok(Ask::Done(number)) if !self.looks_after_put() => self.appended(number, &appending),
+            Ok(Ask::Look) if !self.looks_after_put() => {
+                appending.ask = Ask::Look;
+                self.writer().phase = Phase::Appending(appending);
+                self.look_at_boundary();
+            }
             Ok(ask) => {
                 appending.ask = ask;
                 appending.look = match seen {
@@ -205,14 +220,17 @@ impl Step<'_> {
                 let Some(cut) = self.writer().cut.clone() else {
                     return;
                 };
-                let files = cut.files.into_iter().map(|file| (number, file)).collect();
-                self.publish_all(files, After::Commit);
+                let coming = cut.files.into_iter().map(Carry::PutIn);
+                let work = coming.map(|carry| (number, carry)).collect();
+                self.carry_out_all(work, After::Commit);
             }
+            Purpose::Repair(old) => self.repair_claimed(number, *old),
+            Purpose::Replace => self.replacement_stands(number),
         }
     }
 
     /// The append ended with an error; `None` is one of the store.
-    fn append_failed(&mut self, appending: &Appending, error: Option<&CommitError>) {
+    pub(crate) fn append_failed(&mut self, appending: &Appending, error: Option<&CommitError>) {
         self.world.table.drop_prepared(appending.prepared);
         let Some(error) = error else {
             if self.scenario.without == Some(Guard::KeepStagedOnUnknown) {
@@ -221,7 +239,8 @@ impl Step<'_> {
                     self.world.table.delete(Debris::File(file));
                 }
             }
-            let goes_on = self.scenario.caller.retries && appending.purpose != Purpose::Table;
+            let goes_on = self.scenario.caller.retries
+                && matches!(appending.purpose, Purpose::Claim(_) | Purpose::Commit);
             if goes_on {
                 let writer = self.writer();
                 writer.phase = Phase::Ready;
@@ -233,9 +252,17 @@ impl Step<'_> {
             }
             return;
         };
-        let CommitError::Fenced(fenced) = error else {
-            self.world.halted = Some(Halt::Broken);
-            return;
+        let fenced = match error {
+            CommitError::Fenced(fenced) => fenced,
+            CommitError::Outdated { .. } => return self.lost_touch(appending.prepared),
+            CommitError::NotLive { .. } => {
+                self.witness.refused();
+                return self.session_over();
+            }
+            _ => {
+                self.world.halted = Some(Halt::Broken);
+                return;
+            }
         };
         let own = self.writer().session.text();
         let by_itself = fenced.session == own && fenced.held == fenced.epoch;

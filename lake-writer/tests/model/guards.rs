@@ -249,3 +249,50 @@ fn a_checkpoint_knows_what_is_not_published() {
         &[promise::FINISHES],
     );
 }
+
+#[test]
+fn a_file_is_replaced_only_while_it_is_live() {
+    // Two sessions replace one file, one after the other.
+    let mut scenario = alone();
+    scenario.writers = 2;
+    scenario.budget.starts = 3;
+    scenario.budget.crashes = 1;
+    scenario.budget.replaces = 2;
+    let promises = [promise::ONCE, promise::FINISHES];
+    needs(Guard::ReplacesLiveOnly, &scenario, &promises);
+}
+
+#[test]
+fn a_file_is_replaced_only_after_it_was_published() {
+    let mut scenario = takeover();
+    scenario.budget.claims = 1;
+    scenario.budget.replaces = 1;
+    needs(Guard::ReplacesPublishedOnly, &scenario, &[promise::ONCE]);
+}
+
+#[test]
+fn a_replacement_was_made_under_the_claim_that_holds() {
+    // What a repairer has staged is debris once another has claimed in its place.
+    let mut scenario = alone();
+    scenario.writers = 3;
+    scenario.budget.starts = 3;
+    scenario.budget.sweeps = 1;
+    scenario.budget.replaces = 2;
+    needs(Guard::ReplaceUnderClaim, &scenario, &[promise::KEPT]);
+}
+
+#[test]
+fn a_replaced_file_goes_before_its_replacement_comes() {
+    let mut scenario = takeover();
+    scenario.budget.claims = 1;
+    scenario.budget.replaces = 1;
+    needs(Guard::OldOutBeforeNewIn, &scenario, &[promise::ONCE]);
+}
+
+#[test]
+fn a_file_counts_as_lost_only_if_it_is_live() {
+    let mut scenario = takeover();
+    scenario.budget.claims = 1;
+    scenario.budget.replaces = 1;
+    needs(Guard::FoldBeforeLoss, &scenario, &[promise::NO_HALT]);
+}

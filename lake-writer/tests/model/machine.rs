@@ -10,7 +10,7 @@
 
 use lake_writer::commit::CommitError;
 use lake_writer::commit::append::{Append, Ask, PutSeen};
-use lake_writer::commit::record::{Body, Record};
+use lake_writer::commit::record::{Body, Record, Replace};
 use lake_writer::commit::state::State;
 use lake_writer::commit::sweep::Judge;
 use lake_writer::store::TablePath;
@@ -42,7 +42,7 @@ pub(crate) fn apply(
 
 /// Folds a table's log at one instant, from its newest checkpoint.
 pub(crate) fn fold(scenario: &Scenario, table: &Table) -> Result<State, CommitError> {
-    let mut state = newest_checkpoint(table);
+    let mut state = newest_checkpoint(scenario, table);
     fold_on(scenario, table, &mut state)?;
     Ok(state)
 }
@@ -59,9 +59,17 @@ pub(crate) fn fold_on(
     Ok(())
 }
 
-pub(crate) fn newest_checkpoint(table: &Table) -> State {
+pub(crate) fn newest_checkpoint(scenario: &Scenario, table: &Table) -> State {
     let newest = table.checkpoints.values().next_back();
-    newest.map_or_else(State::default, |fold| State::clone(fold))
+    newest.map_or_else(|| empty(scenario), |fold| State::clone(fold))
+}
+
+/// The fold of no record.
+pub(crate) fn empty(scenario: &Scenario) -> State {
+    State {
+        live: scenario.replaces().then(Default::default),
+        ..State::default()
+    }
 }
 
 /// Hands a record that was read to the machine.
@@ -107,6 +115,19 @@ pub(crate) fn put(
     blinded(scenario, state, &own, |state| append.put(state, seen))
 }
 
+/// Tells the machine how far the newest checkpoint reaches.
+pub(crate) fn looked(
+    scenario: &Scenario,
+    append: &mut Append,
+    state: &mut State,
+    boundary: Option<u64>,
+) -> Result<Ask, CommitError> {
+    let own = append.record().clone();
+    blinded(scenario, state, &own, |state| {
+        append.looked(state, boundary)
+    })
+}
+
 /// Makes what a missing guard would compare equal to what `record` says, calls, and puts it back.
 fn blinded<T>(
     scenario: &Scenario,
@@ -114,8 +135,12 @@ fn blinded<T>(
     record: &Record,
     call: impl FnOnce(&mut State) -> T,
 ) -> T {
-    let (Body::Commit(commit), Some(guard)) = (&record.body, scenario.without) else {
-        return call(state);
+    let (commit, guard) = match (&record.body, scenario.without) {
+        (Body::Commit(commit), Some(guard)) => (commit, guard),
+        (Body::Replace(replace), Some(guard)) => {
+            return blinded_to_replace(guard, state, record, replace, call);
+        }
+        _ => return call(state),
     };
     let kept = state.sources.clone();
     for range in &commit.ranges {
@@ -143,6 +168,48 @@ fn blinded<T>(
             Guard::SessionCheck => held.session.clone_from(&kept.session),
             _ => {}
         }
+    }
+    result
+}
+
+/// The same for a replacement.
+fn blinded_to_replace<T>(
+    guard: Guard,
+    state: &mut State,
+    record: &Record,
+    replace: &Replace,
+    call: impl FnOnce(&mut State) -> T,
+) -> T {
+    let kept = state.clone();
+    let taken = || replace.taken.iter().map(|taken| &taken.path);
+    match guard {
+        Guard::ReplacesLiveOnly => {
+            if let Some(live) = &mut state.live {
+                live.extend(taken().cloned());
+            }
+        }
+        Guard::ReplacesPublishedOnly => state.unpublished.retain(|_, change| {
+            let mut added = change.added();
+            !added.any(|file| taken().any(|path| *path == file.path))
+        }),
+        Guard::ReplaceUnderClaim => {
+            if let Some(held) = state.sources.get_mut(&replace.source) {
+                held.epoch = replace.epoch;
+                held.session.clone_from(&record.session);
+            }
+        }
+        _ => {}
+    }
+    let result = call(state);
+    if state.head == kept.head {
+        *state = kept;
+    } else {
+        state.sources = kept.sources;
+        let said = |number: &u64| record.published.contains(number);
+        let hidden = kept.unpublished.into_iter();
+        state
+            .unpublished
+            .extend(hidden.filter(|(number, _)| !said(number)));
     }
     result
 }

@@ -15,6 +15,7 @@ mod machine;
 mod writer;
 mod appending;
 mod truncation;
+mod replacing;
 mod world;
 mod protocol;
 mod promise;

@@ -13,8 +13,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use lake_writer::commit::record::{
-    Body, Claim, ClaimedSource, Commit, CommittedRange, DataFile, Definition, FORMAT, FileSource,
-    Record,
+    Body, Claim, ClaimedSource, Commit, CommittedRange, DataFile, Definition, FORMAT, FileChange,
+    FileSource, Record, Replace, TakenFile,
 };
 use lake_writer::source::{OffsetRange, SourcePartition};
 use lake_writer::store::memory::Staging;
@@ -168,8 +168,8 @@ impl FileId {
     }
 
     /// The file that a record names.
-    fn of(file: &DataFile) -> Self {
-        let name = file.path.file_name().trim_end_matches(".parquet");
+    fn of(path: &TablePath, bytes: u64) -> Self {
+        let name = path.file_name().trim_end_matches(".parquet");
         let mut parts = name.split('-');
         let mut part = || parts.next().expect("the model's own file name");
         let number = |text: &str| text.parse().expect("the model's own number");
@@ -177,15 +177,26 @@ impl FileId {
             session: Session::parse(part()),
             cut: number(part()),
             file: number(part()),
-            dead: file.path.as_str().starts_with("dead/"),
-            rows: Rows(u16::try_from(file.bytes).expect("the model's own rows")),
+            dead: path.as_str().starts_with("dead/"),
+            rows: Rows(u16::try_from(bytes).expect("the model's own rows")),
         }
     }
 }
 
-/// All files of a commit, as the code under test lists them.
-pub(crate) fn files_of(commit: &Commit) -> Vec<FileId> {
-    commit.all_files().map(FileId::of).collect()
+/// All files that a change adds, as the code under test lists them.
+pub(crate) fn added_by(change: &FileChange) -> Vec<FileId> {
+    let added = change.added();
+    added
+        .map(|file| FileId::of(&file.path, file.bytes))
+        .collect()
+}
+
+/// All files that a change takes out.
+pub(crate) fn taken_by(change: &FileChange) -> Vec<FileId> {
+    let taken = change.taken().iter();
+    taken
+        .map(|file| FileId::of(&file.path, file.bytes))
+        .collect()
 }
 
 /// A record of the log with what the properties ask of it.
@@ -193,15 +204,19 @@ pub(crate) fn files_of(commit: &Commit) -> Vec<FileId> {
 pub(crate) struct Entry {
     pub(crate) record: Record,
     pub(crate) files: Vec<FileId>,
+    pub(crate) taken: Vec<FileId>,
 }
 
 impl Entry {
     pub(crate) fn new(record: Record) -> Shared<Self> {
-        let files = match &record.body {
-            Body::Commit(commit) => files_of(commit),
-            Body::Table(_) | Body::Claim(_) => Vec::new(),
-        };
-        Shared::new(Self { record, files })
+        let change = record.body.change();
+        let files = change.as_ref().map_or_else(Vec::new, added_by);
+        let taken = change.as_ref().map_or_else(Vec::new, taken_by);
+        Shared::new(Self {
+            record,
+            files,
+            taken,
+        })
     }
 }
 
@@ -213,6 +228,9 @@ pub(crate) struct CutRange {
     pub(crate) next: u8,
     pub(crate) epoch: u64,
 }
+
+/// The source partition that who replaces files claims. It is none of the topic's.
+pub(crate) const REPAIR: u8 = 200;
 
 pub(crate) fn source(partition: u8) -> SourcePartition {
     SourcePartition {
@@ -257,6 +275,26 @@ pub(crate) fn commit_of(ranges: &[CutRange], files: &[FileId], staging: Staging)
     };
     Commit {
         ranges: ranges.iter().map(range).collect(),
+        files: named(false),
+        dead: named(true),
+    }
+}
+
+/// The replacement of one file by another that holds the same rows.
+pub(crate) fn replace_of(epoch: u64, old: FileId, new: FileId, staging: Staging) -> Replace {
+    let named = |dead: bool| {
+        let of_kind = [new].into_iter().filter(|file| file.dead == dead);
+        of_kind.map(|file| file.data_file(staging)).collect()
+    };
+    Replace {
+        source: source(REPAIR),
+        epoch,
+        reason: String::new(),
+        taken: vec![TakenFile {
+            path: old.target(),
+            bytes: u64::from(old.rows.0),
+            rows: u64::from(old.rows.0.count_ones()),
+        }],
         files: named(false),
         dead: named(true),
     }

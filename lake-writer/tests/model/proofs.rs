@@ -122,6 +122,7 @@ fn callers_freer_than_the_engine() {
         sweeps: 1,
         lost: 0,
         checkpoints: 0,
+        replaces: 0,
     };
     let happenings = ["fenced", "swept", "landed late", "rolled forward"];
     holds("free callers", scenario, &happenings);
@@ -172,6 +173,50 @@ fn checkpoints_and_sweeps() {
     scenario.budget.checkpoints = 2;
     let happenings = ["fenced", "lost touch", "swept", "rolled forward"];
     holds("checkpoints and sweeps", scenario, &happenings);
+}
+
+#[test]
+fn replacements_and_crashes() {
+    let mut scenario = two_writers();
+    scenario.partitions = 1;
+    scenario.files = 1;
+    scenario.budget.starts = 3;
+    scenario.budget.claims = 1;
+    scenario.budget.crashes = 1;
+    scenario.budget.replaces = 2;
+    let happenings = [
+        "replaced",
+        "replacement refused",
+        "rolled forward",
+        "fenced",
+    ];
+    holds("replacements and crashes", scenario, &happenings);
+}
+
+#[test]
+fn replacements_and_late_calls() {
+    let mut scenario = two_writers();
+    scenario.partitions = 1;
+    scenario.files = 1;
+    scenario.budget.starts = 3;
+    scenario.budget.claims = 1;
+    scenario.budget.delayed = 1;
+    scenario.budget.replaces = 1;
+    let happenings = ["replaced", "landed late", "found replaced"];
+    holds("replacements and late calls", scenario, &happenings);
+}
+
+#[test]
+fn replacements_checkpoints_and_sweeps() {
+    let mut scenario = two_writers();
+    scenario.partitions = 1;
+    scenario.files = 1;
+    scenario.budget.claims = 1;
+    scenario.budget.sweeps = 1;
+    scenario.budget.checkpoints = 1;
+    scenario.budget.replaces = 1;
+    let happenings = ["replaced", "lost touch"];
+    holds("replacements, checkpoints, sweeps", scenario, &happenings);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use stateright::{Model, Property};
 
 use super::appending::PutReply;
 use super::names::Entry;
-use super::names::{Session, definition, record};
+use super::names::{FileId, Session, definition, record};
 use super::promise;
 use super::scenario::{Cuts, Guard, Scenario};
 use super::world::{Step, Witness, World};
@@ -52,6 +52,9 @@ pub(crate) enum Action {
     Land(usize),
     BeginSweep(usize),
     Sweep(usize),
+    /// Claims, to replace a file.
+    Repair(usize, FileId),
+    Replace(usize),
 }
 
 impl Action {
@@ -73,7 +76,9 @@ impl Action {
             | Self::Crash(at)
             | Self::Land(at)
             | Self::BeginSweep(at)
-            | Self::Sweep(at) => *at,
+            | Self::Sweep(at)
+            | Self::Repair(at, _)
+            | Self::Replace(at) => *at,
             Self::Drop(_) => 0,
         }
     }
@@ -112,8 +117,8 @@ impl Protocol {
                         actions.push(Action::Put(at, PutReply::Late));
                     }
                 }
-                Ask::Read(_) => actions.push(Action::Read(at)),
-                Ask::Done(_) => actions.push(Action::LookAtBoundary(at)),
+                Ask::Look => actions.push(Action::LookAtBoundary(at)),
+                Ask::Read(_) | Ask::Refold | Ask::Done(_) => actions.push(Action::Read(at)),
             },
             Phase::Folding => actions.push(Action::Fold(at)),
             Phase::Publishing { .. } => {
@@ -130,6 +135,10 @@ impl Protocol {
 
     fn actions_when_ready(&self, world: &World, at: usize, actions: &mut Vec<Action>) {
         let (writer, left, caller) = (&world.writers[at], &world.left, self.scenario.caller);
+        if writer.repair.is_some() {
+            actions.push(Action::Replace(at));
+            return;
+        }
         if left.claims > 0 && (writer.cut.is_none() || caller.keeps_cut_over_claims) {
             for set in 1_u8..1 << self.scenario.partitions {
                 let claimed = (0..self.scenario.partitions).filter(|p| set & (1 << p) != 0);
@@ -138,6 +147,10 @@ impl Protocol {
         }
         if caller.adopts_claims && writer.reading.is_empty() && writer.session.incarnation > 1 {
             actions.push(Action::Adopt(at));
+        }
+        if left.replaces > 0 && writer.reading.is_empty() && writer.cut.is_none() {
+            let live = world.table.live().into_iter();
+            actions.extend(live.map(|file| Action::Repair(at, file)));
         }
         if let Some(cut) = &writer.cut {
             actions.push(Action::Offer(at));
@@ -212,6 +225,8 @@ impl Protocol {
             Action::Land(_) => step.land(),
             Action::BeginSweep(_) => step.begin_sweep(),
             Action::Sweep(_) => step.sweep(),
+            Action::Repair(_, file) => step.repair(*file),
+            Action::Replace(_) => step.begin_replacement(),
         }
     }
 
@@ -223,6 +238,7 @@ impl Protocol {
             Action::Crash(_) => &mut left.crashes,
             Action::BeginSweep(_) => &mut left.sweeps,
             Action::Checkpoint(_) => &mut left.checkpoints,
+            Action::Repair(..) => &mut left.replaces,
             Action::PublishLate(_) | Action::Put(_, PutReply::Late) => &mut left.delayed,
             Action::Put(_, PutReply::Told) => return,
             Action::Put(..) => &mut left.lost,

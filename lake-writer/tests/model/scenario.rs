@@ -57,6 +57,8 @@ pub(crate) struct Budget {
     pub(crate) sweeps: u8,
     /// Checkpoints, after each of which the records up to it can be dropped at any time.
     pub(crate) checkpoints: u8,
+    /// Claims by who wants to replace a file, each of any live one.
+    pub(crate) replaces: u8,
 }
 
 /// What the protocol allows its caller, beyond what the engine does. The protocol has to hold for
@@ -118,12 +120,27 @@ pub(crate) enum Guard {
     CheckpointBeforeDrop,
     /// A checkpoint knows the commits that are not published.
     CheckpointKeepsUnpublished,
+    /// A file is replaced only while it is live.
+    ReplacesLiveOnly,
+    /// A file is replaced only after it was published.
+    ReplacesPublishedOnly,
+    /// A replacement was made under the claim that holds.
+    ReplaceUnderClaim,
+    /// Files that are replaced go before their replacements come.
+    OldOutBeforeNewIn,
+    /// A file counts as lost only if it is still live.
+    FoldBeforeLoss,
 }
 
 impl Scenario {
     /// Whether records can be dropped in this world. Where they cannot, nobody looks at boundaries.
     pub(crate) fn truncates(&self) -> bool {
         self.budget.checkpoints > 0
+    }
+
+    /// Whether files can be replaced in this world. Where they cannot, nobody keeps a list of them.
+    pub(crate) fn replaces(&self) -> bool {
+        self.budget.replaces > 0
     }
 
     pub(crate) fn lacks(&self, guard: Guard) -> bool {

@@ -138,6 +138,21 @@ impl Table {
         Published::Now
     }
 
+    /// Removes a visible file; one that is not there is fine.
+    pub(crate) fn take_out(&mut self, file: FileId) {
+        remove(&mut self.visible, &file);
+    }
+
+    /// Files that the log names and that no later record has taken out.
+    pub(crate) fn live(&self) -> Vec<FileId> {
+        let mut live: Vec<FileId> = Vec::new();
+        for entry in self.log.values() {
+            live.retain(|file| !entry.taken.contains(file));
+            live.extend(&entry.files);
+        }
+        live
+    }
+
     pub(crate) fn list(&self) -> Vec<Debris> {
         let records = self.prepared.iter().copied().map(Debris::Record);
         let files = self.staged.iter().copied().map(Debris::File);

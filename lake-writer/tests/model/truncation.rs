@@ -4,19 +4,17 @@
 //! fold ─► checkpoint N ─► records up to N dropped ─► a put at a dropped number succeeds, for nothing
 //! ```
 //!
-//! Owns: the rule under which records may be dropped, ahead of the code that will follow it.
-//! Does not own: folding itself.
+//! Owns: when records are dropped, and when readers look whether a checkpoint has passed them.
+//! Does not own: what an append makes of a look (the real `Append` decides), folding itself.
 //!
 //! The newest checkpoint's number is the boundary. A record at or below it does not count: it is in
-//! the checkpoint, or it was put by a writer that slept. So whoever has read records, or has put
-//! one, looks at the boundary *afterwards*: what was read after head `h` is the log's if the boundary
-//! is not above `h`, and a record put at `n` is in the log if the boundary is below `n`. Otherwise
-//! the outcome is unknown and the session ends, as after any failure.
+//! the checkpoint, or it was put by a writer that slept.
 
-use lake_writer::commit::append::Ask;
+use lake_writer::commit::append::{Append, Ask};
 use lake_writer::commit::state::State;
 
 use super::machine::{self, Fold};
+use super::names::Shared;
 use super::scenario::Guard;
 use super::store::PreparedId;
 use super::world::{Halt, Step};
@@ -29,7 +27,8 @@ impl Step<'_> {
         let began = state.head;
         let result = machine::fold_on(self.scenario, &self.world.table, &mut state);
         if self.passed_by_checkpoint(began, Guard::LookAfterRead) {
-            self.writer().fold = Fold::new(machine::newest_checkpoint(&self.world.table));
+            self.writer().fold =
+                Fold::new(machine::newest_checkpoint(self.scenario, &self.world.table));
             return;
         }
         match result {
@@ -51,16 +50,27 @@ impl Step<'_> {
 
     /// A put seemed to work: whether its number still counted is seen afterwards.
     pub(crate) fn look_at_boundary(&mut self) {
-        let Phase::Appending(appending) = self.writer().phase.clone() else {
+        let Phase::Appending(mut appending) = self.writer().phase.clone() else {
             return;
         };
-        let Ask::Done(number) = appending.ask else {
-            return;
-        };
-        if self.world.table.boundary() >= Some(number) {
-            self.lost_touch(appending.prepared);
-        } else {
-            self.appended(number, &appending);
+        let boundary = self
+            .world
+            .table
+            .boundary()
+            .filter(|_| self.looks_after_put());
+        let mut append = Append::clone(&appending.append);
+        let mut state = State::clone(&self.writer().fold);
+        let asked = machine::looked(self.scenario, &mut append, &mut state, boundary);
+        appending.append = Shared::new(append);
+        self.writer().fold = Fold::new(state);
+        match asked {
+            Ok(Ask::Done(number)) => self.appended(number, &appending),
+            Ok(ask) => {
+                appending.ask = ask;
+                self.writer().phase = Phase::Appending(appending);
+                self.read();
+            }
+            Err(error) => self.append_failed(&appending, Some(&error)),
         }
     }
 

@@ -70,6 +70,10 @@ pub(crate) struct Witness {
     landed: AtomicUsize,
     prepared_again: AtomicUsize,
     lost_touch: AtomicUsize,
+    refolded: AtomicUsize,
+    replaced: AtomicUsize,
+    refused: AtomicUsize,
+    found_replaced: AtomicUsize,
 }
 
 /// One step of one process.
@@ -86,7 +90,9 @@ impl World {
         Self {
             table: Table::default(),
             flights: Vec::new(),
-            writers: (0..scenario.writers).map(Writer::down).collect(),
+            writers: (0..scenario.writers)
+                .map(|process| Writer::down(scenario, process))
+                .collect(),
             sweepers: Vec::new(),
             left: scenario.budget,
             halted: None,
@@ -166,11 +172,11 @@ impl Witness {
         self.fenced.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn looked(&self, look: Look, ask: Ask) {
+    pub(crate) fn looked(&self, look: Look, ask: Option<&Ask>) {
         let counted = match (look, ask) {
-            (Look::AfterUnknown | Look::AfterExists, Ask::Done(_)) => &self.recognised,
-            (Look::AfterUnknown | Look::AfterExists, _) => &self.races,
-            (Look::Tail, _) => return,
+            (Look::AfterUnknown | Look::AfterExists, Some(Ask::Look)) => &self.recognised,
+            (Look::AfterUnknown | Look::AfterExists, Some(_)) => &self.races,
+            _ => return,
         };
         counted.fetch_add(1, Ordering::Relaxed);
     }
@@ -185,6 +191,22 @@ impl Witness {
 
     pub(crate) fn lost_touch(&self) {
         self.lost_touch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refolded(&self) {
+        self.refolded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn replaced(&self) {
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn found_replaced(&self) {
+        self.found_replaced.fetch_add(1, Ordering::Relaxed);
     }
 
     fn swept(&self) {
@@ -202,6 +224,10 @@ impl Witness {
             ("landed late", &self.landed),
             ("prepared again", &self.prepared_again),
             ("lost touch", &self.lost_touch),
+            ("refolded", &self.refolded),
+            ("replaced", &self.replaced),
+            ("replacement refused", &self.refused),
+            ("found replaced", &self.found_replaced),
         ];
         let read =
             |(name, count): (&'static str, &AtomicUsize)| (name, count.load(Ordering::Relaxed));

@@ -12,16 +12,17 @@
 //! What touches nothing but the process's own memory is done together with the step before it:
 //! nobody can tell the difference.
 
-use lake_writer::commit::record::{Body, Commit};
+use lake_writer::commit::record::{Body, FileChange};
 use lake_writer::commit::state::State;
 use lake_writer::store::Published;
 
 use super::appending::{Appending, Purpose};
 use super::machine::{self, Fold};
 use super::names::{
-    CutRange, FileId, Rows, Session, claim_of, commit_of, definition, files_of, source,
+    CutRange, FileId, Rows, Session, added_by, claim_of, commit_of, definition, source, taken_by,
 };
-use super::scenario::Guard;
+use super::replacing::Repair;
+use super::scenario::{Guard, Scenario};
 use super::store::Flight;
 use super::world::{Halt, Step};
 
@@ -37,8 +38,10 @@ pub(crate) struct Writer {
     pub(crate) reading: Vec<Reading>,
     /// Staged, and not yet known to be recorded and published.
     pub(crate) cut: Option<Cut>,
+    /// A file to be replaced, and its replacement, staged.
+    pub(crate) repair: Option<Repair>,
     pub(crate) nonces: u8,
-    cuts: u8,
+    pub(crate) cuts: u8,
 }
 
 /// Where a process stands.
@@ -52,11 +55,18 @@ pub(crate) enum Phase {
     Ready,
     /// A record is on its way.
     Appending(Appending),
-    /// Files get their final names, one after the other.
+    /// Files go, or get their final names, one after the other.
     Publishing {
-        files: Vec<(u64, FileId)>,
+        work: Vec<(u64, Carry)>,
         then: After,
     },
+}
+
+/// One step of what a record says of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Carry {
+    TakeOut(FileId),
+    PutIn(FileId),
 }
 
 /// What follows when everything is published.
@@ -70,6 +80,12 @@ pub(crate) enum After {
     Commit,
     /// What is in hand is dropped, and read again where it is not in the table.
     ReadAgain,
+    /// The replacement of this file can be staged, under this claim.
+    Repair { epoch: u64, old: FileId },
+    /// What is to be replaced is published, and the replacement can be offered.
+    OfferReplace,
+    /// The replacement is carried out.
+    Replaced,
 }
 
 /// A claimed source partition.
@@ -90,17 +106,18 @@ pub(crate) struct Cut {
 }
 
 impl Writer {
-    pub(crate) fn down(process: u8) -> Self {
+    pub(crate) fn down(scenario: &Scenario, process: u8) -> Self {
         Self {
             session: Session {
                 process,
                 incarnation: 0,
             },
             phase: Phase::Down,
-            fold: Fold::new(State::default()),
+            fold: Fold::new(machine::empty(scenario)),
             published: Vec::new(),
             reading: Vec::new(),
             cut: None,
+            repair: None,
             nonces: 0,
             cuts: 0,
         }
@@ -108,7 +125,7 @@ impl Writer {
 
     /// Whether the process is between two things to do with nothing in hand.
     pub(crate) fn is_idle(&self) -> bool {
-        self.phase == Phase::Ready && self.cut.is_none()
+        self.phase == Phase::Ready && self.cut.is_none() && self.repair.is_none()
     }
 }
 
@@ -123,9 +140,10 @@ impl Step<'_> {
             process,
             incarnation,
         } = self.writer().session;
-        *self.writer() = Writer::down(process);
+        *self.writer() = Writer::down(self.scenario, process);
         self.writer().session.incarnation = incarnation + 1;
-        self.writer().fold = Fold::new(machine::newest_checkpoint(&self.world.table));
+        self.writer().fold =
+            Fold::new(machine::newest_checkpoint(self.scenario, &self.world.table));
         if self.scenario.truncates() {
             self.writer().phase = Phase::Folding;
         } else {
@@ -152,16 +170,27 @@ impl Step<'_> {
             _ => self.unpublished(|_| true),
         };
         self.witness.rolled_forward(left.len());
-        self.publish_all(left, After::Open);
+        self.carry_out_all(left, After::Open);
     }
 
-    /// Files of commits that no record says are published.
-    fn unpublished(&mut self, which: impl Fn(&Commit) -> bool) -> Vec<(u64, FileId)> {
-        let commits = self.writer().fold.unpublished.clone();
-        let files = commits.iter().filter(|(_, commit)| which(commit));
-        files
-            .flat_map(|(number, commit)| files_of(commit).into_iter().map(|file| (*number, file)))
+    /// What of commits and replacements no record says is carried out.
+    pub(crate) fn unpublished(&mut self, which: impl Fn(&FileChange) -> bool) -> Vec<(u64, Carry)> {
+        let changes = self.writer().fold.unpublished.clone();
+        let changes = changes.iter().filter(|(_, change)| which(change));
+        changes
+            .flat_map(|(number, change)| self.work_of(*number, change))
             .collect()
+    }
+
+    /// What a change comes to, step by step.
+    pub(crate) fn work_of(&self, number: u64, change: &FileChange) -> Vec<(u64, Carry)> {
+        let going = taken_by(change).into_iter().map(Carry::TakeOut);
+        let coming = added_by(change).into_iter().map(Carry::PutIn);
+        let mut work: Vec<_> = going.chain(coming).map(|carry| (number, carry)).collect();
+        if self.scenario.lacks(Guard::OldOutBeforeNewIn) {
+            work.reverse();
+        }
+        work
     }
 
     /// Takes source partitions.
@@ -241,7 +270,7 @@ impl Step<'_> {
             }
         }
         let left = self.unpublished(|_| true);
-        self.publish_all(left, After::ReadAgain);
+        self.carry_out_all(left, After::ReadAgain);
     }
 
     /// Goes on under the claims of the process's earlier sessions.
@@ -266,49 +295,52 @@ impl Step<'_> {
         let taken: Vec<_> = partitions.iter().copied().map(source).collect();
         let left = match self.scenario.without {
             Some(Guard::RollForwardAfterClaim) => Vec::new(),
-            _ => self.unpublished(|commit| {
-                let mut ranges = commit.ranges.iter();
-                ranges.any(|range| taken.contains(&range.source))
-            }),
+            _ => self.unpublished(|change| change.concerns(&taken)),
         };
         self.witness.rolled_forward(left.len());
-        self.publish_all(left, After::Claim(partitions.to_vec()));
+        self.carry_out_all(left, After::Claim(partitions.to_vec()));
     }
 
-    pub(crate) fn publish_all(&mut self, files: Vec<(u64, FileId)>, then: After) {
-        if files.is_empty() {
+    pub(crate) fn carry_out_all(&mut self, work: Vec<(u64, Carry)>, then: After) {
+        if work.is_empty() {
             self.all_published(then);
         } else {
-            self.writer().phase = Phase::Publishing { files, then };
+            self.writer().phase = Phase::Publishing { work, then };
         }
     }
 
-    /// Gives the next file its final name, or fails and leaves that for later.
+    /// Removes the next file or gives it its final name, or fails and leaves that for later.
     pub(crate) fn publish(&mut self, late: bool) {
-        let Phase::Publishing { mut files, then } = self.writer().phase.clone() else {
+        let Phase::Publishing { mut work, then } = self.writer().phase.clone() else {
             return;
         };
-        let (number, file) = files.remove(0);
-        if late {
-            self.world.flights.push(Flight::Publish(file));
-            self.session_over();
-            return;
-        }
-        if self.world.table.publish(file) == Published::Missing {
-            self.world.halted = Some(Halt::LostFile);
-            return;
+        let (number, carry) = work.remove(0);
+        match carry {
+            Carry::TakeOut(file) => self.world.table.take_out(file),
+            Carry::PutIn(file) if late => {
+                self.world.flights.push(Flight::Publish(file));
+                self.session_over();
+                return;
+            }
+            Carry::PutIn(file) => {
+                let missing = self.world.table.publish(file) == Published::Missing;
+                if missing && self.is_lost(file) {
+                    self.world.halted = Some(Halt::LostFile);
+                    return;
+                }
+            }
         }
         let writer = self.writer();
-        if files.first().is_none_or(|(next, _)| *next != number) {
+        if work.first().is_none_or(|(next, _)| *next != number) {
             let mut state = State::clone(&writer.fold);
             state.unpublished.remove(&number);
             writer.fold = Fold::new(state);
             writer.published.push(number);
         }
-        if files.is_empty() {
+        if work.is_empty() {
             self.all_published(then);
         } else {
-            self.writer().phase = Phase::Publishing { files, then };
+            self.writer().phase = Phase::Publishing { work, then };
         }
     }
 
@@ -318,6 +350,12 @@ impl Step<'_> {
         match then {
             After::Open => {}
             After::Commit => writer.cut = None,
+            After::Repair { epoch, old } => self.stage_replacement(epoch, old),
+            After::OfferReplace => self.offer_replacement(),
+            After::Replaced => {
+                writer.repair = None;
+                self.witness.replaced();
+            }
             After::ReadAgain => {
                 writer.cut = None;
                 for reading in &mut writer.reading {
@@ -343,7 +381,7 @@ impl Step<'_> {
     /// Whatever fails, the session drops what it has in hand.
     pub(crate) fn session_over(&mut self) {
         let session = self.writer().session;
-        *self.writer() = Writer::down(session.process);
+        *self.writer() = Writer::down(self.scenario, session.process);
         self.writer().session = session;
     }
 }

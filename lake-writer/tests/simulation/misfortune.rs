@@ -40,7 +40,7 @@ impl World {
             self.seize();
         }
         if self.dice.chance(rates.command) {
-            let kind = self.dice.pick(&[Kind::Sweep, Kind::Status]);
+            let kind = self.dice.pick(&[Kind::Sweep, Kind::Status, Kind::Replace]);
             let id = self.next_id();
             self.note(id, "is a command");
             self.commands.push(Command::start(&self.shared, id, kind));

@@ -4,10 +4,15 @@
 //! of records; what is visible, offset by offset.
 //! Does not own: what was sent (`topic`).
 
-use std::collections::BTreeMap;
+mod log;
+mod end;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lake_writer::commit::record::{Body, ClaimedSource, Commit, DataFile, Record, record_path};
+use lake_writer::commit::record::{
+    Body, Claim, ClaimedSource, Commit, DataFile, Record, Replace, record_path,
+};
 use lake_writer::source::SourcePartition;
 use lake_writer::store::TablePath;
 use lake_writer::store::fault::Op;
@@ -36,6 +41,10 @@ struct Inner {
     begins: BTreeMap<SourcePartition, i64>,
     /// Files that the log names, and that may lie in `data/` and `dead/`.
     named: BTreeMap<TablePath, DataFile>,
+    /// Files that a replacement has taken out. They may still be visible, but not come back.
+    taken: BTreeSet<TablePath>,
+    /// Last record that a checkpoint holds.
+    boundary: Option<u64>,
     /// Commits whose files were not all visible yet when it was last looked.
     unsettled: Vec<Unsettled>,
     visible: BTreeMap<TablePath, Vec<(i32, i64)>>,
@@ -47,6 +56,8 @@ struct Inner {
     commits: u64,
     claims: u64,
     takeovers: u64,
+    checkpoints: u64,
+    replacements: u64,
 }
 
 /// A source partition as the log has it.
@@ -72,6 +83,8 @@ pub(crate) struct Seen {
     pub(crate) commits: u64,
     pub(crate) claims: u64,
     pub(crate) takeovers: u64,
+    pub(crate) checkpoints: u64,
+    pub(crate) replacements: u64,
     pub(crate) rows: u64,
 }
 
@@ -86,6 +99,10 @@ impl Oracle {
             sources: BTreeMap::new(),
             begins: BTreeMap::new(),
             named: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            boundary: None,
+            checkpoints: 0,
+            replacements: 0,
             unsettled: Vec::new(),
             visible: BTreeMap::new(),
             places: BTreeMap::new(),
@@ -115,7 +132,8 @@ impl Oracle {
     pub(crate) fn look(&self, op: Op, path: &TablePath) {
         let mut inner = self.inner();
         let judged = match op {
-            Op::PutIfAbsent => inner.read_log(),
+            Op::PutIfAbsent => inner.read_log().and_then(|()| inner.read_checkpoint(path)),
+            Op::Delete if path.as_str().starts_with("log/") => inner.judge_drop(path),
             Op::Publish | Op::Delete | Op::Discard => inner.look_at(path),
             _ => Ok(()),
         };
@@ -148,6 +166,7 @@ impl Oracle {
         let mut inner = self.inner();
         inner.read_log()?;
         inner.look_at_all()?;
+        inner.judge_snapshot()?;
         inner.judge_complete()?;
         inner.judge_clean()
     }
@@ -161,6 +180,7 @@ impl Oracle {
     pub(crate) fn next_offsets(&self) -> BTreeMap<i32, i64> {
         let inner = self.inner();
         let next = inner.sources.iter();
+        let next = next.filter(|(source, _)| source.topic_id == TOPIC_ID);
         next.map(|(source, held)| (source.partition, held.next))
             .collect()
     }
@@ -171,6 +191,8 @@ impl Oracle {
             commits: inner.commits,
             claims: inner.claims,
             takeovers: inner.takeovers,
+            checkpoints: inner.checkpoints,
+            replacements: inner.replacements,
             rows: inner.places.len() as u64,
         }
     }
@@ -199,30 +221,33 @@ impl Inner {
                 .note(0, "record", &number.to_string(), || text(&record));
             match &record.body {
                 Body::Table(_) => {}
-                Body::Claim(claim) => {
-                    self.claims += 1;
-                    for claimed in &claim.begins {
-                        self.begins
-                            .entry(claimed.source.clone())
-                            .or_insert(claimed.first);
-                    }
-                    for claimed in &claim.sources {
-                        self.begin(claimed)?;
-                        let held = self.sources.entry(claimed.source.clone()).or_default();
-                        self.takeovers +=
-                            u64::from(!held.session.is_empty() && held.session != record.session);
-                        held.epoch = number;
-                        held.session.clone_from(&record.session);
-                    }
-                }
+                Body::Claim(claim) => self.claim(number, &record.session, claim)?,
+                Body::Replace(replace) => self.replace(number, &record.session, replace)?,
                 Body::Commit(commit) => self.commit(number, &record.session, commit)?,
             }
         }
     }
 
+    fn claim(&mut self, number: u64, session: &str, claim: &Claim) -> Result<(), String> {
+        self.claims += 1;
+        for claimed in &claim.begins {
+            self.begins
+                .entry(claimed.source.clone())
+                .or_insert(claimed.first);
+        }
+        for claimed in &claim.sources {
+            self.begin(claimed)?;
+            let held = self.sources.entry(claimed.source.clone()).or_default();
+            self.takeovers += u64::from(!held.session.is_empty() && held.session != session);
+            held.epoch = number;
+            held.session = session.to_owned();
+        }
+        Ok(())
+    }
+
     /// The first claim of a partition says where the table begins: not behind what is there.
     fn begin(&mut self, claimed: &ClaimedSource) -> Result<(), String> {
-        if self.sources.contains_key(&claimed.source) {
+        if self.sources.contains_key(&claimed.source) || claimed.source.topic_id != TOPIC_ID {
             return Ok(());
         }
         let source = &claimed.source;
@@ -262,7 +287,37 @@ impl Inner {
             *self.lost.entry(range.source.partition).or_default() += range.lost;
         }
         self.settle(number, session, commit)?;
-        for file in commit.all_files() {
+        self.name(number, commit.all_files())
+    }
+
+    /// Each file that is taken out is live, and the claim is the session's own.
+    fn replace(&mut self, number: u64, session: &str, replace: &Replace) -> Result<(), String> {
+        self.replacements += 1;
+        let held = self.sources.get(&replace.source);
+        if !held.is_some_and(|held| held.epoch == replace.epoch && held.session == session) {
+            return Err(format!(
+                "record {number} of {session} replaces files under claim {}, but {held:?} holds",
+                replace.epoch
+            ));
+        }
+        for file in &replace.taken {
+            let is_live = self.named.contains_key(&file.path);
+            if !is_live || !self.taken.insert(file.path.clone()) {
+                return Err(format!(
+                    "record {number} replaces {}, which is not live",
+                    file.path
+                ));
+            }
+        }
+        self.name(number, replace.files.iter().chain(&replace.dead))
+    }
+
+    fn name<'a>(
+        &mut self,
+        number: u64,
+        files: impl Iterator<Item = &'a DataFile>,
+    ) -> Result<(), String> {
+        for file in files {
             if self.named.insert(file.path.clone(), file.clone()).is_some() {
                 return Err(format!("record {number} names {} again", file.path));
             }
@@ -272,9 +327,9 @@ impl Inner {
 
     /// Whoever commits behind another has published what that one left.
     fn settle(&mut self, number: u64, session: &str, commit: &Commit) -> Result<(), String> {
-        let visible = &self.visible;
-        self.unsettled
-            .retain(|it| !it.files.iter().all(|file| visible.contains_key(file)));
+        let (visible, taken) = (&self.visible, &self.taken);
+        let settled = |file: &TablePath| visible.contains_key(file) || taken.contains(file);
+        self.unsettled.retain(|it| !it.files.iter().all(settled));
         let sources: Vec<_> = commit
             .ranges
             .iter()
@@ -311,6 +366,10 @@ impl Inner {
         if self.visible.contains_key(path) {
             return Ok(());
         }
+        if self.taken.contains(path) {
+            // A replacement takes published files alone, so this one was visible before.
+            return Err(format!("{path} was replaced and is back"));
+        }
         let file = self.named.get(path);
         let file = file.ok_or_else(|| format!("{path} is visible, and no record names it"))?;
         let hash = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes));
@@ -341,6 +400,12 @@ impl Inner {
     /// A file is no longer there.
     fn forget(&mut self, path: &TablePath) -> Result<(), String> {
         match self.visible.remove(path) {
+            Some(offsets) if self.taken.contains(path) => {
+                for offset in offsets {
+                    self.places.remove(&offset);
+                }
+                Ok(())
+            }
             Some(_) => Err(format!("{path} was visible and is gone")),
             None => Ok(()),
         }
@@ -401,71 +466,6 @@ impl Inner {
             Err(format!("{path} was visible and is gone"))
         })
     }
-
-    /// Every message once: as a row, a dead letter or a tombstone, or as lost when that is accepted.
-    fn judge_complete(&self) -> Result<(), String> {
-        let brokers = self.topic.brokers();
-        let (mut tombstones, mut gone) = (0, 0);
-        for (number, partition) in brokers.numbers().into_iter().zip(&brokers.partitions) {
-            let stands = self
-                .sources
-                .get(&source(number))
-                .map_or(0, |held| held.next);
-            let begin = self.begins.get(&source(number)).copied().unwrap_or(0);
-            let may_lose = self.lost.get(&number).is_some_and(|lost| *lost > 0);
-            for (offset, sent) in (0..).zip(&partition.sent) {
-                if offset < begin {
-                    continue;
-                }
-                let visible = self.places.contains_key(&(number, offset));
-                match sent {
-                    Sent::Gap => {}
-                    Sent::Tombstone => tombstones += 1,
-                    Sent::Row { .. } | Sent::Malformed(_) if visible => {}
-                    Sent::Row { .. } | Sent::Malformed(_) if may_lose && offset < partition.low => {
-                        gone += 1;
-                    }
-                    Sent::Row { .. } | Sent::Malformed(_) => {
-                        return Err(format!(
-                            "offset {offset} of partition {number} is missing: {sent:?}; the log \
-                             stands at {stands}"
-                        ));
-                    }
-                }
-            }
-        }
-        let lost: u64 = self.lost.values().sum();
-        if gone > lost {
-            return Err(format!(
-                "{gone} messages are missing, {lost} were accepted as lost"
-            ));
-        }
-        if self.tombstones != tombstones && lost == 0 {
-            return Err(format!(
-                "{tombstones} tombstones were sent, the log counts {}",
-                self.tombstones
-            ));
-        }
-        Ok(())
-    }
-
-    /// Nothing is left in `stage/`, and no upload is open.
-    fn judge_clean(&self) -> Result<(), String> {
-        let files = self.memory.files();
-        let left = files
-            .keys()
-            .find(|path| path.as_str().starts_with("stage/"));
-        if let Some(left) = left {
-            return Err(format!("{left} is left after a sweep"));
-        }
-        let uploads = self.memory.uploads();
-        uploads.first().map_or(Ok(()), |upload| {
-            Err(format!(
-                "the upload {} for {} is left after a sweep",
-                upload.id, upload.path
-            ))
-        })
-    }
 }
 
 fn text(record: &Record) -> String {
@@ -474,6 +474,10 @@ fn text(record: &Record) -> String {
         Body::Claim(claim) => {
             let sources: Vec<_> = claim.sources.iter().map(|it| it.source.partition).collect();
             format!("claim of {sources:?} by {}", record.session)
+        }
+        Body::Replace(replace) => {
+            let taken: Vec<_> = replace.taken.iter().map(|file| &file.path).collect();
+            format!("replacement of {taken:?} by {}", record.session)
         }
         Body::Commit(commit) => {
             format!(

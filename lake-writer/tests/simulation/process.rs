@@ -212,6 +212,7 @@ fn parts(
         first_start: FirstStart::Earliest,
         accept_topic_id: None,
         accept_lost_offsets: shared.scenario.accept_lost,
+        upkeep: shared.scenario.upkeep,
         drain_timeout: shared.scenario.drain_timeout,
         clock,
         chance: chance(shared, id),

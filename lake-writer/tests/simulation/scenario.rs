@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lake_writer::batch::Rotation;
 use lake_writer::store::memory::Staging;
+use lake_writer::writer::UpkeepPlan;
 
 use super::dice::Dice;
 
@@ -49,6 +50,7 @@ pub(crate) struct Scenario {
     pub(crate) staging: Staging,
     pub(crate) rotation: Rotation,
     pub(crate) budget_bytes: usize,
+    pub(crate) upkeep: UpkeepPlan,
     pub(crate) drain_timeout: Duration,
     pub(crate) accept_lost: bool,
     /// Most messages of one poll.
@@ -75,6 +77,7 @@ impl Scenario {
             staging: dice.pick(&[Staging::File, Staging::Upload]),
             rotation: rotation(dice),
             budget_bytes: dice.pick(&[100 << 10, 1 << 20, 64 << 20]),
+            upkeep: upkeep(dice),
             drain_timeout: Duration::from_millis(dice.pick(&[50, 1_000, 20_000])),
             accept_lost: rates.retention > 0,
             batch: dice.pick(&[1, 3, 10, 100]),
@@ -83,6 +86,15 @@ impl Scenario {
             gaps: dice.pick(&[0, 50, 200]),
             rates,
         }
+    }
+}
+
+/// Checkpoints from after every record to never, and sweeps as often.
+fn upkeep(dice: &mut Dice) -> UpkeepPlan {
+    UpkeepPlan {
+        checkpoint_after_records: dice.pick(&[1, 2, 4, 10, 1 << 40]),
+        keep_records: dice.pick(&[0, 0, 2, 10]),
+        sweep_interval: Duration::from_millis(dice.pick(&[20, 500, 10_000])),
     }
 }
 

@@ -23,6 +23,8 @@ struct Totals {
     commits: u64,
     claims: u64,
     takeovers: u64,
+    checkpoints: u64,
+    replacements: u64,
     rows: u64,
     events: BTreeMap<&'static str, u64>,
 }
@@ -35,6 +37,8 @@ impl Totals {
         self.commits += ran.seen.commits;
         self.claims += ran.seen.claims;
         self.takeovers += ran.seen.takeovers;
+        self.checkpoints += ran.seen.checkpoints;
+        self.replacements += ran.seen.replacements;
         self.rows += ran.seen.rows;
         for (event, times) in &ran.events {
             *self.events.entry(event).or_default() += times;
@@ -45,13 +49,15 @@ impl Totals {
         let rate = self.seeds as f64 / seconds.max(0.001);
         let mut text = format!(
             "{} seeds ({rate:.1} a second), {} steps, {} calls to the store, {} commits, {} claims, \
-             {} takeovers, {} rows and dead letters\n",
+             {} takeovers, {} checkpoints, {} replacements, {} rows and dead letters\n",
             self.seeds,
             self.steps,
             self.calls,
             self.commits,
             self.claims,
             self.takeovers,
+            self.checkpoints,
+            self.replacements,
             self.rows
         );
         for (event, times) in &self.events {

@@ -36,7 +36,7 @@ fn passes(error: &WriterError) -> bool {
     match error {
         WriterError::Source(SourceError::Transient { .. })
         | WriterError::DrainTimeout(_)
-        | WriterError::Commit(CommitError::Fenced(_)) => true,
+        | WriterError::Commit(CommitError::Fenced(_) | CommitError::Outdated { .. }) => true,
         WriterError::Commit(CommitError::Store(error)) => passing(error.kind),
         _ => false,
     }
@@ -51,6 +51,10 @@ pub(crate) fn of_command(said: &Result<String, CommitError>) -> Result<(), Strin
     match said {
         Ok(_) => Ok(()),
         Err(CommitError::Store(error)) if passing(error.kind) => Ok(()),
+        // Somebody else replaces files too, or has checkpointed the log meanwhile.
+        Err(
+            CommitError::Fenced(_) | CommitError::NotLive { .. } | CommitError::Outdated { .. },
+        ) => Ok(()),
         Err(error) => Err(format!("a command failed: {error}")),
     }
 }

@@ -362,10 +362,13 @@ impl World {
         self.rebalance(0);
         self.until("the last writer ends", |world| world.processes.is_empty())?;
         self.until("late calls land", |world| !world.shared.network.has_gates())?;
-        let id = self.next_id();
-        self.commands
-            .push(Command::start(&self.shared, id, Kind::Sweep));
-        self.until("the last sweep ends", |world| world.commands.is_empty())
+        // What an earlier replacement left is debris once another claims in its place.
+        for kind in [Kind::Replace, Kind::Sweep] {
+            let id = self.next_id();
+            self.commands.push(Command::start(&self.shared, id, kind));
+            self.until("the last commands end", |world| world.commands.is_empty())?;
+        }
+        Ok(())
     }
 
     /// Steps until something is so; fails when nothing is committed for long meanwhile.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::exit::Failure;
-use crate::commit::record::{Body, Record, record_path};
-use crate::store::Store;
+use crate::commit::record::FileChange;
+use crate::commit::{read_record, snapshot};
+use crate::store::{Store, TablePath};
 
 /// What lies in one folder below `data/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,26 +34,41 @@ impl Lake {
         }
     }
 
-    /// Reads the records that were added since.
+    /// Reads what was added since; at first, what is there.
     pub(super) async fn catch_up(&mut self) -> Result<(), Failure> {
-        while let Some(bytes) = self.store.read(&record_path(self.next_record)).await? {
-            let record = Record::decode(self.next_record, &bytes)?;
-            self.count(&record);
+        if self.next_record == 0 {
+            let snapshot = snapshot(self.store.as_ref()).await?;
+            self.next_record = snapshot.state.next_number();
+            for (path, file) in &snapshot.files {
+                self.add(path, file.rows);
+            }
+        }
+        while let Some(record) = read_record(self.store.as_ref(), self.next_record).await? {
+            if let Some(change) = record.body.change() {
+                self.count(&change);
+            }
             self.next_record += 1;
         }
         Ok(())
     }
 
-    fn count(&mut self, record: &Record) {
-        let Body::Commit(commit) = &record.body else {
-            return;
-        };
-        for file in &commit.files {
-            let folder = file.path.parent().unwrap_or("data");
-            let name = folder.strip_prefix("data/").unwrap_or(folder);
+    fn count(&mut self, change: &FileChange) {
+        for taken in change.taken() {
+            if let Some(folder) = folder_of(&taken.path).and_then(|it| self.folders.get_mut(it)) {
+                folder.files = folder.files.saturating_sub(1);
+                folder.rows = folder.rows.saturating_sub(taken.rows);
+            }
+        }
+        for file in change.added() {
+            self.add(&file.path, file.rows);
+        }
+    }
+
+    fn add(&mut self, path: &TablePath, rows: u64) {
+        if let Some(name) = folder_of(path) {
             let folder = self.folders.entry(name.to_owned()).or_default();
             folder.files += 1;
-            folder.rows += file.rows;
+            folder.rows += rows;
         }
     }
 
@@ -78,4 +94,10 @@ impl Lake {
     pub(super) fn data_glob(&self) -> String {
         format!("{}/data/**/*.parquet", self.root)
     }
+}
+
+/// The folder of a file below `data/`; empty for one that lies in no folder there.
+fn folder_of(path: &TablePath) -> Option<&str> {
+    let inside = path.as_str().strip_prefix("data/")?;
+    Some(inside.rsplit_once('/').map_or("", |(folder, _)| folder))
 }

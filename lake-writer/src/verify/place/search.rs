@@ -73,7 +73,7 @@ impl<'a> Search<'a> {
 
     fn search(&mut self, file: &LedgerFile) -> Result<(), FileProblem> {
         let VerifyParts { store, runtime, .. } = self.parts;
-        let parquet = ParquetFile::new(store.as_ref(), runtime, &file.file.path, file.file.bytes);
+        let parquet = ParquetFile::new(store.as_ref(), runtime, &file.path, file.facts.bytes);
         let metadata = parquet.metadata()?;
         let mut names = vec![KAFKA_PARTITION, KAFKA_OFFSET];
         names.extend(self.criteria.iter().map(|c| c.column.as_str()));
@@ -132,7 +132,7 @@ impl<'a> Search<'a> {
 
 fn unreadable(file: &LedgerFile, reason: impl Into<String>) -> PlaceError {
     PlaceError::File {
-        path: file.file.path.to_string(),
+        path: file.path.to_string(),
         reason: reason.into(),
     }
 }
@@ -228,7 +228,7 @@ fn place(
         None
     };
     Ok(Place {
-        path: file.file.path.to_string(),
+        path: file.path.to_string(),
         commit: file.commit,
         row_group,
         row: before + row,

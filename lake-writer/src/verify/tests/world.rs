@@ -22,7 +22,7 @@ use crate::table::Schema;
 use crate::table::spec::Spec;
 use crate::telemetry::Metrics;
 use crate::writer::assemble::{CutMaker, Table};
-use crate::writer::{self, RunMode, Stop, WriterParts};
+use crate::writer::{self, RunMode, Stop, UpkeepPlan, WriterParts};
 
 /// A topic and a table that a writer fills.
 pub(in crate::verify) struct World {
@@ -101,6 +101,12 @@ impl World {
             first_start: FirstStart::Earliest,
             accept_topic_id: None,
             accept_lost_offsets: false,
+            // Most of what is verified stands in segments: its records are dropped.
+            upkeep: UpkeepPlan {
+                checkpoint_after_records: 2,
+                keep_records: 0,
+                sweep_interval: Duration::from_secs(600),
+            },
             drain_timeout: Duration::from_secs(20),
             clock,
             chance: Chance::from_seed(member),
