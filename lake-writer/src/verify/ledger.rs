@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::commit::record::Definition;
+use crate::commit::record::{Definition, FileChange};
 use crate::commit::segment::{LiveFile, NumberedRange};
 use crate::commit::{CommitError, Snapshot, snapshot};
 use crate::source::{OffsetRange, SourcePartition};
@@ -80,7 +80,7 @@ pub(crate) async fn ledger(store: &dyn Store) -> Result<Ledger, CommitError> {
     let topics = Topics::of(&ranges);
     let unpublished = state.unpublished.values();
     let mut staged: BTreeMap<TablePath, Staged> = unpublished
-        .flat_map(|change| change.added())
+        .flat_map(FileChange::added)
         .map(|file| (file.path.clone(), file.staged.clone()))
         .collect();
     let files = files.into_iter().map(|(path, facts)| {
