@@ -44,14 +44,15 @@ def place(request, tmp_path):
 def until_end(kafka, sales, tmp_path):
     """Arguments of a run to the end of the topic. Each is alone in its group, so that it need not wait until a dead or
     frozen one is put out: the log alone decides whose the partitions are. It reads a little at a time, and so makes
-    several commits."""
+    several commits, and a checkpoint that drops the first of them."""
 
     def arguments(lake: Lake) -> tuple:
         config = tmp_path / f"{uuid.uuid4().hex[:8]}.toml"
         client = {"fetch.message.max.bytes": "20000", "queued.min.messages": "1"}
         write_config(
             config, lake, kafka.bootstrap, sales.topic, table={"partition_by": ["date(sold_at)"]},
-            rotation={"max_rows": 400}, source={"kafka": {"group_id": config.stem, "client": client}},
+            rotation={"max_rows": 400}, log={"checkpoint_after_records": 2, "keep_records": 0},
+            source={"kafka": {"group_id": config.stem, "client": client}},
         )  # fmt: skip
         return "--config", config, "run", "--until-end"
 

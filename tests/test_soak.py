@@ -79,6 +79,8 @@ def test_soak(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
         source = ["--set", f"source.kafka.group_id=last-{seed}"]
         lake_writer.run("--config", config, *source, "run", "--until-end", env=lake.environment)
         _expect(sales, judge(lake))
+        verified = lake_writer.run("--config", config, "--output", "json", "verify", env=lake.environment)
+        assert verified.json()["findings"] == []
     finally:
         print(f"seed {seed}: {happened}, {len(sales)} batches of sales in {SECONDS:.0f} s")
 

@@ -281,6 +281,52 @@ def test_status_and_log_say_where_the_table_stands(kafka, lake, sales_producer, 
     assert "claim" in text and "commit" in text
 
 
+def test_the_log_stays_short_and_files_are_told(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
+    # GIVEN a table of many commits whose log is checkpointed after every few and keeps no old record
+    topic = kafka.create_topic(partitions=2)
+    config = write_config(
+        tmp_path / "w.toml", lake, kafka.bootstrap, topic, log={"checkpoint_after_records": 3, "keep_records": 0}
+    )
+    total = 0
+    for seed in range(1, 7):
+        total += send_more(sales_producer, kafka, tmp_path, topic, 500, "--seed", seed).rows
+        lake_writer.run("--config", config, "run", "--until-end", env=lake.environment)
+    # THEN old records are gone, and a start that finds a checkpoint writes on
+    log = lake.files("log")
+    records = [name for name in log if name.count("/") == 0]
+    assert any(name.startswith("checkpoints/") for name in log) and any(name.startswith("segments/") for name in log)
+    assert len(records) < 12, "six runs of a claim and a commit each, less what was dropped"
+    # AND the log names every file that a reader finds, and no other
+    files = lake_writer.run("--config", config, "--output", "json", "files", env=lake.environment).json()["files"]
+    data = lake.files("data")
+    assert {file["path"].removeprefix("data/"): file["bytes"] for file in files} == data
+    assert judge(lake).rows() == sum(file["rows"] for file in files) == total
+    verified = lake_writer.run("--config", config, "--output", "json", "verify", env=lake.environment)
+    assert verified.json()["findings"] == []
+
+
+def test_sweep_removes_what_a_crash_has_left(kafka, lake, sales_producer, lake_writer, tmp_path):
+    # GIVEN a writer that is killed with files staged, and another one that holds its partitions now
+    sales = send(sales_producer, kafka, tmp_path, 2_000)
+    config = write_config(tmp_path / "w.toml", lake, kafka.bootstrap, sales.topic)
+    dying = {**lake.environment, "LAKE_WRITER_FAILPOINT": "finish.data.after@3=kill"}
+    lake_writer.run("--config", config, "run", "--until-end", env=dying, code=-9)
+    left = set(lake.files("stage")) | set(lake.storage.uploads(lake.url) if lake.kind == "s3" else [])
+    assert left
+    # The one that takes over dies before it could sweep.
+    taking = {**lake.environment, "LAKE_WRITER_FAILPOINT": "start.topic.before=kill"}
+    group = ["--set", f"source.kafka.group_id=other-{sales.topic}"]
+    lake_writer.run("--config", config, *group, "run", "--until-end", env=taking, code=-9)
+    # WHEN a dry run is asked for THEN it names them and takes none
+    command = ["--config", config, "--output", "json", "sweep"]
+    would = lake_writer.run(*command, "--dry-run", env=lake.environment).stdout
+    assert any(name.split("/")[-1] in would for name in left), would
+    # AND a sweep takes them
+    lake_writer.run(*command, env=lake.environment)
+    still = set(lake.files("stage")) | set(lake.storage.uploads(lake.url) if lake.kind == "s3" else [])
+    assert not (left & still), left & still
+
+
 def _peak_rss_bytes(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/status", encoding="ascii") as status:

@@ -178,17 +178,13 @@ impl Faults for Failpoints {
 /// What a path is about: the sibling that it lies in, and inside the log and the staging area also
 /// the kind of file.
 fn about(path: &TablePath) -> String {
-    let mut parts = path.as_str().split('/');
-    let sibling = parts.next().unwrap_or_default();
-    let inside = parts.next();
-    match (sibling, inside) {
-        ("log", Some(folder)) if parts.next().is_some() => format!("log/{folder}"),
-        ("stage", Some(folder)) if folder.starts_with("probe-") => "probe".to_owned(),
-        ("stage", Some(_)) => match path.file_name().split('-').next() {
-            Some("log") => "stage/log".to_owned(),
-            _ => "stage".to_owned(),
-        },
-        _ => sibling.to_owned(),
+    let parts: Vec<&str> = path.as_str().split('/').collect();
+    match parts.as_slice() {
+        ["log", folder, ..] if !folder.ends_with(".json") => format!("log/{folder}"),
+        ["stage", _, probe, ..] if probe.starts_with("probe-") => "probe".to_owned(),
+        ["stage", _, file] if file.starts_with("log-") => "stage/log".to_owned(),
+        [sibling, ..] => (*sibling).to_owned(),
+        [] => String::new(),
     }
 }
 
@@ -220,8 +216,9 @@ mod tests {
         let about = |path: &str| about(&TablePath::new(path).expect("legal"));
         assert_eq!(about("log"), "log");
         assert_eq!(about("log/00000000000000000042.json"), "log");
+        assert_eq!(about("log/checkpoints"), "log/checkpoints");
         assert_eq!(about("log/checkpoints/42.json"), "log/checkpoints");
-        assert_eq!(about("stage/probe-1/record-1"), "probe");
+        assert_eq!(about("stage/0123456789abcdef/probe-1/record-1"), "probe");
         assert_eq!(about("stage/0123456789abcdef/log-1"), "stage/log");
         assert_eq!(about("stage/0123456789abcdef/1-2.staged"), "stage");
         assert_eq!(about("data/date=2026-01-31/region=Corse/x.parquet"), "data");
