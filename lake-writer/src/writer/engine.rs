@@ -30,6 +30,8 @@ use super::{RunMode, Stop, Summary, WriterError, WriterParts};
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// Wait for messages while a claim or commit is under way, whose end should be noticed soon.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
+/// How long the end of a run waits for a checkpoint that is being written.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(10);
 /// How often lag is looked at, and the log for the progress of other writers.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -131,12 +133,26 @@ impl Engine {
         let topic = self.identify()?;
         let mut session = self.open_session(&topic)?;
         let result = self.drive(&mut session, &topic);
+        if result.is_ok() {
+            self.finish_checkpoint(&session);
+        }
         // What the log holds is finished by the next session or start; the rest is read again.
         session.drop_work();
         if result.is_err() {
             self.set_paused(true)?;
         }
         result
+    }
+
+    /// Lets a checkpoint that was begun come to its end. Where every run ends with its first commits, as
+    /// a nightly `--until-end` does, none would ever be written otherwise.
+    fn finish_checkpoint(&mut self, session: &Session) {
+        let until = self.parts.clock.monotonic() + CHECKPOINT_WAIT;
+        while session.upkeep.is_checkpointing() && self.parts.clock.monotonic() < until {
+            if self.poll_nothing(BUSY_WAIT).is_err() {
+                return;
+            }
+        }
     }
 
     fn identify(&mut self) -> Result<TopicIdentity, WriterError> {

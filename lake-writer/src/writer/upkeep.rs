@@ -48,10 +48,14 @@ impl Upkeep {
         }
     }
 
+    /// Whether a checkpoint is being written.
+    pub(super) fn is_checkpointing(&self) -> bool {
+        !is_over(self.checkpointing.as_ref())
+    }
+
     /// Whether so many records behind the newest checkpoint are enough for the next.
     pub(super) fn wants_checkpoint(&self, since_checkpoint: u64) -> bool {
-        since_checkpoint >= self.plan.checkpoint_after_records
-            && is_over(self.checkpointing.as_ref())
+        since_checkpoint >= self.plan.checkpoint_after_records && !self.is_checkpointing()
     }
 
     /// Writes a checkpoint, and drops what it makes needless.
