@@ -7,6 +7,7 @@
 //! Owns: one question at a time, and how a topic id is written.
 //! Does not own: what follows from the answer.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -26,8 +27,21 @@ pub(super) struct Described {
 }
 
 /// A question under way.
+///
+/// librdkafka 2.12.1 crashes when an answer comes in while its client is being destroyed: the admin
+/// worker reads metadata that was not parsed any more. So a question that is dropped waits for its
+/// answer, and the client, which the question holds a share of, goes after it.
 #[derive(Debug)]
-pub(super) struct Inquiry(Queue);
+pub(super) struct Inquiry {
+    replies: Queue,
+    client: Client,
+    /// When librdkafka answers by itself, since its sending.
+    limit: Duration,
+    answered: Cell<bool>,
+}
+
+/// How much longer than its limit a question may take to be answered by librdkafka itself.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Inquiry {
     /// Asks `broker`, or the controller, about one topic; librdkafka gives up after `limit`.
@@ -68,14 +82,20 @@ impl Inquiry {
             ffi::rd_kafka_AdminOptions_destroy(options);
             ffi::rd_kafka_TopicCollection_destroy(topics);
         }
-        Self(replies)
+        Self {
+            replies,
+            client: client.clone(),
+            limit,
+            answered: Cell::new(false),
+        }
     }
 
     /// The answer, once it is there; waits for it up to `max_wait`.
     pub(super) fn answer(&self, max_wait: Duration) -> Option<Result<Described, Fault>> {
         // SAFETY: the queue is alive; the event is ours from here on.
-        let event = unsafe { ffi::rd_kafka_queue_poll(self.0.raw(), millis(max_wait)) };
+        let event = unsafe { ffi::rd_kafka_queue_poll(self.replies.raw(), millis(max_wait)) };
         let event = NonNull::new(event)?;
+        self.answered.set(true);
         // SAFETY: the event is alive until it is destroyed below, once; what `read_answer` returns
         // does not borrow from it.
         unsafe {
@@ -83,6 +103,17 @@ impl Inquiry {
             ffi::rd_kafka_event_destroy(event.as_ptr());
             Some(answer)
         }
+    }
+}
+
+impl Drop for Inquiry {
+    fn drop(&mut self) {
+        if self.answered.get() || self.answer(self.limit + GRACE).is_some() {
+            return;
+        }
+        // The client must then outlive the process's last look at it.
+        tracing::debug!("a question to the brokers was never answered; its client is kept");
+        std::mem::forget(self.client.clone());
     }
 }
 
