@@ -89,7 +89,8 @@ def _cases(number: int, store: str) -> list[Case]:
         elif (place + place // stride) % stride == 0:
             # Neighbours in the list are the two moments of one call: each gets another action, and none
             # of the two is left out throughout.
-            action = ("kill", "freeze")[(place + place // 2 + number) % 2]
+            turn = len(chosen)
+            action = ("kill", "freeze")[(turn + turn // 2 + number) % 2]
             chosen.append(Case(store, step, times[place // 4 % len(times)], action))
     return chosen
 
