@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.programs import Finished, wait_until, write_config
+from harness.programs import Finished, write_config
 from harness.sales import send, send_more
 
 MISMATCH = 8
@@ -229,45 +228,6 @@ def test_markers_and_aborted_messages_are_no_losses(kafka, local, sales_producer
     # AND `where` says so: the offset before the end is the marker of the last transaction
     partition, (_, high) = next((p, w) for p, w in kafka.watermarks(sales.topic).items() if w[1] > 0)
     assert table.where("--partition", partition, "--offset", high - 1)["answer"] == "gap"
-
-
-def test_a_compacted_topic(kafka, local, lake_writer, tmp_path):
-    # GIVEN a topic that keeps the last message of each key
-    schema = {"type": "record", "name": "Reading", "fields": [{"name": "n", "type": "int"}]}
-    (tmp_path / "reading.avsc").write_text(json.dumps(schema), encoding="utf-8")
-    topic = kafka.create_topic(
-        config={
-            "cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01",
-            "max.compaction.lag.ms": "1000",
-        },
-    )  # fmt: skip
-    for _ in range(3):
-        for key in range(4):
-            kafka.produce(topic, [json.dumps({"n": n}) for n in range(20)], key=b"%d" % key)
-    config = write_config(
-        tmp_path / "w.toml", local, kafka.bootstrap, topic,
-        table={"schema": str(tmp_path / "reading.avsc"), "partition_by": []},
-    )  # fmt: skip
-    table = Table(lake_writer, local, config)
-    table.write()
-    before = len(pq.read_table(Path(local.url.removeprefix("file://")) / "data"))
-
-    # WHEN it has been compacted since
-    def is_compacted() -> bool:
-        # A segment is closed by the first message after its time.
-        kafka.produce(topic, [json.dumps({"n": 1})], key=b"0")
-        return len(kafka.values(topic)) < before - 50
-
-    wait_until(is_compacted, "compaction", 120)
-    # THEN what is gone is explained by the log's counts, and said
-    report = table.verify()
-    assert report["clean"]
-    assert report["partitions"][0]["compacted"] > 50
-    assert any("compaction" in said for said in report["unproved"])
-    # BUT a file that is gone as well is still found
-    table.lake.delete(table_file := f"data/{min(local.files('data'))}")
-    files, _ = table.findings()
-    assert files == {("missing_file", table_file): 1}
 
 
 def test_behind_retention_checksums_remain(kafka, local_table):
