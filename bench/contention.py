@@ -46,7 +46,7 @@ def table(stack: Stack, store: str, folder: Path) -> tuple[str, str, dict[str, s
         server = stack.s3
         settings = f'[store.s3]\nendpoint = "{server.endpoint}"\nregion = "{server.region}"\nallow_http = true\n'
         keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
-        return f"{server.make_bucket('contention')}/lake", settings, keys
+        return f"{server.make_bucket(f'contention-{folder.name}')}/lake", settings, keys
     return (folder / "lake").as_uri(), "", {}
 
 
