@@ -31,6 +31,27 @@ _LIBC = ctypes.CDLL(None)
 _POLL_S = 0.05
 
 
+def stopped(pid: int) -> bool:
+    """Whether every thread of a process stands still by SIGSTOP. False when the process is gone."""
+    states = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            stat = (task / "stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread ended meanwhile
+        states.append(stat.rpartition(")")[2].split()[0])
+    return bool(states) and all(state in "TZX" for state in states)
+
+
+def wait_until_stopped(pid: int, timeout_s: float = 30.0) -> None:
+    """Waits until a process that was sent SIGSTOP stands still."""
+    deadline = time.monotonic() + timeout_s
+    while not stopped(pid):
+        if time.monotonic() > deadline:
+            raise StackError(f"the process {pid} still runs {timeout_s:.0f} s after SIGSTOP")
+        time.sleep(0.002)
+
+
 class Process:
     """A server process of one instance, under one name."""
 
@@ -94,9 +115,15 @@ class Process:
         self._signal((signal.SIGKILL,), wait_s=10.0)
 
     def freeze(self) -> None:
-        """Stops the process where it stands (SIGSTOP); its sockets stay open and answer nothing."""
+        """Stops the process where it stands (SIGSTOP); its sockets stay open and answer nothing.
+
+        Returns once every thread stands: the kernel stops them one by one, and on a busy machine a
+        server of a hundred threads answers for a while after the signal was sent.
+        """
         self._require_running()
+        pid = self.pid
         self._signal((signal.SIGSTOP,))
+        wait_until_stopped(pid)
 
     def resume(self) -> None:
         """Lets a frozen process go on (SIGCONT)."""

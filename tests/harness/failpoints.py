@@ -12,6 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from native_stack.process import stopped
+
 from .programs import RunningProgram, wait_until
 
 LISTS = Path(__file__).resolve().parent.parent / "failpoints"
@@ -96,12 +98,8 @@ def _cases(number: int, store: str) -> list[Case]:
 
 
 def frozen(writer: RunningProgram) -> bool:
-    """Whether a writer has been stopped by SIGSTOP."""
-    try:
-        stat = Path(f"/proc/{writer.process.pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] == "T"
+    """Whether every thread of a writer stands still by SIGSTOP."""
+    return stopped(writer.process.pid)
 
 
 def wait_until_frozen(writer: RunningProgram, timeout_s: float = 60) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from native_stack.artifacts import cache_dir
+from native_stack.process import stopped
 
 from .lake import Lake
 
@@ -129,8 +130,10 @@ class RunningProgram:
         self.process.wait(10)
 
     def freeze(self) -> None:
-        """SIGSTOP."""
+        """SIGSTOP; returns once every thread stands still. Nothing to wait for if it has ended."""
         self.process.send_signal(signal.SIGSTOP)
+        if self.running():
+            wait_until(lambda: stopped(self.process.pid) or not self.running(), "the writer to stand still", 30)
 
     def resume(self) -> None:
         """SIGCONT."""
