@@ -10,6 +10,8 @@ import os
 import random
 import time
 
+import pytest
+
 from harness.failpoints import frozen
 from harness.programs import Program, RunningProgram, write_config
 from harness.sales import Sales, send, send_more
@@ -49,6 +51,7 @@ class Writer:
         assert self.running.terminate(180) in (0, 3, 4, 7, -15), self.running.log[-6000:]
 
 
+@pytest.mark.timeout(SECONDS + 600)
 def test_soak(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
     seed = int(os.environ.get("LAKE_WRITER_SOAK_SEED") or time.time_ns() % 10**9)
     chance = random.Random(seed)

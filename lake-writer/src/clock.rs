@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::future::BoxFuture;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 /// Where the process takes the time from.
@@ -17,6 +18,9 @@ pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
 
     /// Keeps the calling thread waiting.
     fn sleep(&self, duration: Duration);
+
+    /// Becomes ready after a while, and keeps no thread.
+    fn pass(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// The machine's own clock.
@@ -62,6 +66,10 @@ impl Clock for SystemClock {
 
     fn sleep(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    fn pass(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }
 

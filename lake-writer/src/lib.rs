@@ -22,6 +22,7 @@ pub mod commit;
 pub mod store;
 pub mod writer;
 pub mod verify;
+pub mod rewrite;
 pub mod telemetry;
 pub mod clock;
 pub mod error_chain;

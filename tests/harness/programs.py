@@ -69,7 +69,7 @@ class Program:
         """Runs to the end. Fails the test unless the exit code is `code` (None: whatever it is)."""
         began = time.monotonic()
         done = subprocess.run(
-            self._argv(arguments), env=_environment(env), cwd=ROOT, timeout=timeout_s,
+            self._argv(arguments), env=clean_environment(env), cwd=ROOT, timeout=timeout_s,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
             preexec_fn=_end_with_parent,
         )  # fmt: skip
@@ -85,7 +85,7 @@ class Program:
         """Starts in the background; use as a context manager, which kills what still runs at the end."""
         self._runs += 1
         log = self.logs / f"{self.binary.name}-{self._runs}.log"
-        return RunningProgram(self._argv(arguments), _environment(env), log)
+        return RunningProgram(self._argv(arguments), clean_environment(env), log)
 
     def _argv(self, arguments: tuple[object, ...]) -> list[str]:
         return [str(self.binary), *map(str, arguments)]
@@ -198,7 +198,8 @@ def _lay_over(settings: dict, layer: Mapping) -> None:
             settings[key] = value
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+def clean_environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of a program under test."""
     # What the machine is set up for must not decide a test: only what the test says reaches the program.
     foreign = ("AWS_", "HADOOP_", "LAKE_WRITER_", "KRB5")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

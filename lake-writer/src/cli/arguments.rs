@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::backfill::BackfillArguments;
 use super::demo::DemoArguments;
 use super::exit::Exit;
 use super::files::FilesArguments;
@@ -11,6 +12,7 @@ use super::log::LogArguments;
 use super::output::Output;
 use super::place::WhereArguments;
 use super::plan::PlanArguments;
+use super::repair::RepairArguments;
 use super::run::RunArguments;
 use super::sweep::SweepArguments;
 use super::verify::VerifyArguments;
@@ -112,6 +114,25 @@ pub(super) enum Command {
         after_help = "Examples:\n  lake-writer verify\n  lake-writer verify --quick\n  lake-writer verify --sample 0.05\n  lake-writer --output json verify --partition 3 --from 120000 --to 130000 | jq .findings"
     )]
     Verify(VerifyArguments),
+
+    /// Put right what `verify` finds: lost and damaged files, foreign ones; says what, and does it with --yes
+    ///
+    /// Moves files that nobody committed to `foreign/`, writes commits whose files are lost or damaged
+    /// again from the topic, and publishes what a crashed writer has left. May run beside a writer. Ends
+    /// with 8 while anything differs.
+    #[command(
+        after_help = "Examples:\n  lake-writer repair\n  lake-writer repair --yes\n  lake-writer --output json repair | jq .plan"
+    )]
+    Repair(RepairArguments),
+
+    /// Write offsets or times of the topic again, in the place of the files that hold them
+    ///
+    /// Commits that touch the offsets are written again whole, with the settings of now, one after the
+    /// other; each replaces exactly what it wrote before. May run beside a writer.
+    #[command(
+        after_help = "Examples:\n  lake-writer backfill --dry-run --since 2026-01-31 --until 2026-02-01\n  lake-writer backfill --name smaller-files --partition 3 --from 120000 --to 130000\n  lake-writer backfill --name smaller-files    go on after an interruption"
+    )]
+    Backfill(BackfillArguments),
 
     /// Find the file, row group and row of an offset or a value, or why there is none
     #[command(

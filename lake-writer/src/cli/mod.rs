@@ -20,6 +20,9 @@ mod nowhere;
 mod demo;
 mod status;
 mod verify;
+mod rewriting;
+mod repair;
+mod backfill;
 mod place;
 mod log;
 mod files;
@@ -64,6 +67,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(arguments, demo),
         Command::Status => status::run(arguments),
         Command::Verify(verify) => verify::run(arguments, verify),
+        Command::Repair(repair) => repair::run(arguments, repair),
+        Command::Backfill(backfill) => backfill::run(arguments, backfill),
         Command::Where(wanted) => place::run(arguments, wanted),
         Command::Log(log) => log::run(arguments, log),
         Command::Files(files) => files::run(arguments, files),

@@ -105,7 +105,8 @@ fn put_together(
     brokers: Option<String>,
     now_micros: i64,
 ) -> Status {
-    let mut known: Vec<&SourcePartition> = state.sources.keys().chain(on_brokers.keys()).collect();
+    let claimed = state.sources.keys().filter(|source| source.is_of_topic());
+    let mut known: Vec<&SourcePartition> = claimed.chain(on_brokers.keys()).collect();
     known.sort();
     known.dedup();
     let partitions = known

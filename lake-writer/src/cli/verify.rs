@@ -62,7 +62,7 @@ pub(super) struct VerifyArguments {
 }
 
 /// A date or an RFC 3339 time, as milliseconds since the epoch; a date begins in UTC.
-fn milliseconds(text: &str) -> Result<i64, String> {
+pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
     let midnight = || text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
     match chrono::DateTime::parse_from_rfc3339(text) {
         Ok(time) => Ok(time.timestamp_millis()),
@@ -161,14 +161,14 @@ impl From<VerifyError> for Failure {
 }
 
 /// The progress line, where there is a terminal for it.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     context: &'a Context,
     is_shown: bool,
     last: Duration,
 }
 
 impl<'a> Line<'a> {
-    fn new(context: &'a Context, is_quiet: bool) -> Self {
+    pub(super) fn new(context: &'a Context, is_quiet: bool) -> Self {
         Self {
             context,
             is_shown: !is_quiet && std::io::stderr().is_terminal(),
@@ -176,7 +176,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn show(&mut self, progress: Progress) {
+    pub(super) fn show(&mut self, progress: Progress) {
         let now = self.context.clock.monotonic();
         if !self.is_shown || now < self.last + LINE_EVERY {
             return;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Chance, Clock};
 use crate::source::SourcePartition;
@@ -17,10 +18,15 @@ use super::live;
 use super::offer::{Offer, prepared_name};
 use super::publish;
 use super::record::{
-    Body, Claim, Commit, Definition, FORMAT, FileChange, Record, Replace, record_path,
+    Body, Claim, Commit, Definition, FORMAT, FileChange, Record, Replace, TakenFile, record_path,
 };
 use super::state::{SourceState, State};
 use super::upkeep::Checkpointer;
+
+/// Longest wait after the first lost race for a number; twice as long after each further one, up to
+/// [`LONGEST_STAND_BACK`].
+const STAND_BACK: Duration = Duration::from_millis(10);
+const LONGEST_STAND_BACK: Duration = Duration::from_millis(320);
 
 /// One writer's view of a table's log, and the hand that appends to it.
 #[derive(Debug)]
@@ -156,7 +162,8 @@ impl Log {
 
     /// Takes files out and puts others in their place, in one record, and carries it out: the old
     /// files go first, so that a reader who globs misses some rows for a moment and never sees one
-    /// twice. Commits whose files are taken out are published before.
+    /// twice. Commits whose files are taken out are published before, but for those of the files that
+    /// are lost or damaged: a file that is neither staged nor published can be replaced.
     ///
     /// Holds the names of all live files in memory while it lasts.
     ///
@@ -168,7 +175,7 @@ impl Log {
         let appended = self.append_replace(&replace).await;
         self.tail.state.live = None;
         let appended = appended?;
-        self.carry_out(appended.number, &FileChange::Replace(replace))
+        self.carry_out(appended.number, &FileChange::Replace(replace), &[])
             .await?;
         Ok(appended)
     }
@@ -181,7 +188,8 @@ impl Log {
             let mut added = change.added();
             added.any(|file| replace.taken.iter().any(|taken| taken.path == file.path))
         };
-        self.finish(taken).await?;
+        // Nobody can bring such a file back, so what is given up counts as published.
+        self.finish(taken, &replace.taken).await?;
         self.append(Body::Replace(replace.clone())).await
     }
 
@@ -191,7 +199,7 @@ impl Log {
     /// [`CommitError::LostFile`] when a file is neither staged nor published, and no replacement has
     /// taken it out.
     pub async fn publish(&mut self, number: u64, commit: &Commit) -> Result<(), CommitError> {
-        self.carry_out(number, &FileChange::Commit(commit.clone()))
+        self.carry_out(number, &FileChange::Commit(commit.clone()), &[])
             .await
     }
 
@@ -201,7 +209,7 @@ impl Log {
     /// # Errors
     /// As [`Log::publish`].
     pub async fn roll_forward(&mut self) -> Result<usize, CommitError> {
-        self.finish(|_| true).await
+        self.finish(|_| true, &[]).await
     }
 
     /// Finishes what concerns source partitions that were just claimed. No further record can be
@@ -210,20 +218,29 @@ impl Log {
         &mut self,
         claimed: &[SourcePartition],
     ) -> Result<usize, CommitError> {
-        self.finish(|change| change.concerns(claimed)).await
+        self.finish(|change| change.concerns(claimed), &[]).await
     }
 
-    async fn finish(&mut self, which: impl Fn(&FileChange) -> bool) -> Result<usize, CommitError> {
+    async fn finish(
+        &mut self,
+        which: impl Fn(&FileChange) -> bool,
+        given_up: &[TakenFile],
+    ) -> Result<usize, CommitError> {
         let mut left: BTreeMap<u64, FileChange> = self.tail.state.unpublished.clone();
         left.retain(|_, change| which(change));
         for (number, change) in &left {
-            self.carry_out(*number, change).await?;
+            self.carry_out(*number, change, given_up).await?;
         }
         Ok(left.len())
     }
 
-    async fn carry_out(&mut self, number: u64, change: &FileChange) -> Result<(), CommitError> {
-        let missing = publish::carry_out(self.store.as_ref(), change).await?;
+    async fn carry_out(
+        &mut self,
+        number: u64,
+        change: &FileChange,
+        given_up: &[TakenFile],
+    ) -> Result<(), CommitError> {
+        let missing = publish::carry_out(self.store.as_ref(), change, given_up).await?;
         if !missing.is_empty() {
             // Before a file counts as lost: a later record may have taken it out while this writer
             // slept. To bring it back then would double its rows.
@@ -309,6 +326,9 @@ impl Log {
                         }
                         Err(error) => return Err(CommitError::Store(error)),
                     };
+                    if seen == PutSeen::Exists {
+                        self.stand_back(append.lost_races()).await;
+                    }
                     append.put(&mut self.tail.state, seen)?
                 }
                 Ask::Done(number) => {
@@ -320,6 +340,14 @@ impl Log {
                 }
             };
         }
+    }
+
+    /// Waits for a moment after a lost race: writers that offer again at once meet again, and each
+    /// meeting costs all of them a read and a put.
+    async fn stand_back(&mut self, lost_before: u32) {
+        let longest = STAND_BACK.saturating_mul(1 << lost_before.min(8));
+        let wait = self.chance.jitter(longest.min(LONGEST_STAND_BACK));
+        self.clock.pass(wait).await;
     }
 
     fn record(&mut self, body: Body) -> Record {

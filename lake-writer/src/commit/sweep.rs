@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::Mutex;
 
-use crate::store::{OpenUpload, Staged, Store, TablePath};
+use crate::store::{FOREIGN, OpenUpload, Staged, Store, TablePath};
 
 use super::CommitError;
 use super::fold::fold;
@@ -89,7 +89,7 @@ pub async fn remove(store: &dyn Store, debris: Debris) -> Result<Swept, CommitEr
 async fn list(store: &dyn Store) -> Result<Debris, CommitError> {
     let staged = store.list(&folder("stage")).await?;
     let mut uploads = Vec::new();
-    for name in ["data", "dead", "stage"] {
+    for name in ["data", "dead", FOREIGN, "stage"] {
         uploads.extend(store.open_uploads(&folder(name)).await?);
     }
     Ok(Debris {
@@ -148,9 +148,14 @@ impl Judge {
         is_session(session) && !self.living.contains(session) && !self.named.contains(path.as_str())
     }
 
-    /// Of an open upload for `path`: `…/<session>-<cut>-<file>.parquet`.
+    /// Of an open upload for `path`: `…/<session>-<cut>-<file>.parquet`, or `foreign/<session>/…`.
     pub fn is_debris_upload(&self, path: &TablePath, id: &str) -> bool {
-        let session = path.file_name().split('-').next().unwrap_or_default();
+        let mut folders = path.as_str().split('/');
+        let session = match folders.next() {
+            Some(FOREIGN) => folders.next(),
+            _ => path.file_name().split('-').next(),
+        };
+        let session = session.unwrap_or_default();
         is_session(session) && !self.living.contains(session) && !self.named.contains(id)
     }
 }

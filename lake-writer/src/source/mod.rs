@@ -28,6 +28,25 @@ pub struct SourcePartition {
     pub partition: i32,
 }
 
+impl SourcePartition {
+    /// Begins the ids that stand for work on the table and for no topic. No topic's id has a space.
+    const UPKEEP: &'static str = "lake-writer ";
+
+    /// What is claimed for work on the table itself, such as `repair`: of two that claim the same,
+    /// the later fences the earlier.
+    pub fn of_upkeep(work: &str) -> Self {
+        Self {
+            topic_id: format!("{}{work}", Self::UPKEEP),
+            partition: 0,
+        }
+    }
+
+    /// Whether it is a topic's.
+    pub fn is_of_topic(&self) -> bool {
+        !self.topic_id.starts_with(Self::UPKEEP)
+    }
+}
+
 impl std::fmt::Display for SourcePartition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.topic_id, self.partition)

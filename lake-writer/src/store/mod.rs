@@ -98,6 +98,9 @@ impl From<TablePath> for String {
 #[error("`{0}` is not a path inside a table: a part is empty, `.`, `..`, or longer than 255 bytes")]
 pub struct InvalidPath(String);
 
+/// Folder of files that a repair has moved out of the table, `foreign/<session>/<where it was>`.
+pub const FOREIGN: &str = "foreign";
+
 /// Whether a put-if-absent put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {

@@ -13,7 +13,7 @@
 //! It is linear in rows and holds none of them. Both sides are added up by stretches of at most
 //! 65,536 offsets; only stretches whose sums differ are read again and compared offset by offset.
 
-mod ledger;
+pub(crate) mod ledger;
 mod scope;
 mod hash;
 mod entry;
@@ -28,7 +28,7 @@ mod report;
 pub mod place;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,8 @@ use files::Inventory;
 use lake::Job;
 use ledger::{Ledger, ledger};
 use report::Findings;
-use scope::{Scope, Wanted};
+use scope::Scope;
+pub(crate) use scope::Wanted;
 
 pub use both::{Progress, VerifyParts};
 pub use report::{Commits, Files, Finding, FindingKind, PartitionReport, Report};
@@ -316,7 +317,10 @@ impl Comparison<'_> {
 }
 
 /// The offsets that a request means, with times looked up in the topic.
-fn wanted(
+///
+/// # Errors
+/// As the reader.
+pub(crate) fn wanted(
     ledger: &Ledger,
     request: &Request,
     topic: &TopicIdentity,

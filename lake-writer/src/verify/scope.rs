@@ -42,7 +42,7 @@ pub struct Request {
 }
 
 /// Offsets that are wanted of one source partition.
-pub(super) type Wanted = BTreeMap<i32, OffsetRange>;
+pub(crate) type Wanted = BTreeMap<i32, OffsetRange>;
 
 /// A part of one committed range.
 #[derive(Clone, Copy, Debug)]

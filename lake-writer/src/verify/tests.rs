@@ -1,6 +1,6 @@
 //! Whole verifications over a topic and a store in memory, with one thing planted in each.
 
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -112,7 +112,8 @@ fn to_commit(sealed: Sealed, held: &BTreeMap<i32, Held>) -> Commit {
     }
 }
 
-fn data_file(staged: StagedFile) -> DataFile {
+/// A staged file as a record names it.
+pub(crate) fn data_file(staged: StagedFile) -> DataFile {
     DataFile {
         path: staged.target,
         staged: staged.staged,

@@ -40,6 +40,7 @@ use crate::telemetry::Metrics;
 
 use cut::OpenCut;
 
+pub(crate) use commit::data_file;
 pub use upkeep::UpkeepPlan;
 
 /// Makes an empty cut for a session, whose name goes into the names of its files.

@@ -25,15 +25,15 @@ use crate::writer::assemble::{CutMaker, Table};
 use crate::writer::{self, RunMode, Stop, UpkeepPlan, WriterParts};
 
 /// A topic and a table that a writer fills.
-pub(in crate::verify) struct World {
-    pub(in crate::verify) topic: MemoryTopic,
-    pub(in crate::verify) memory: MemoryStore,
-    pub(in crate::verify) runtime: tokio::runtime::Runtime,
+pub(crate) struct World {
+    pub(crate) topic: MemoryTopic,
+    pub(crate) memory: MemoryStore,
+    pub(crate) runtime: tokio::runtime::Runtime,
     next: std::cell::Cell<u64>,
 }
 
 impl World {
-    pub(in crate::verify) fn new(staging: Staging) -> Self {
+    pub(crate) fn new(staging: Staging) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// Two partitions of rows, dead letters, tombstones and markers, committed.
-    pub(in crate::verify) fn filled() -> Self {
+    pub(crate) fn filled() -> Self {
         let world = Self::new(Staging::File);
         world.send(0, 40);
         world.send(1, 40);
@@ -59,7 +59,7 @@ impl World {
         world
     }
 
-    pub(in crate::verify) fn send(&self, partition: i32, count: usize) {
+    pub(crate) fn send(&self, partition: i32, count: usize) {
         for n in 0..count {
             let region = ["Île-de-France", "Corse"][n % 2];
             let tags = if n % 3 == 0 { "null" } else { r#"["a","b"]"# };
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    pub(in crate::verify) fn write(&self) {
+    pub(crate) fn write(&self) {
         let member = self.next.replace(self.next.get() + 1);
         self.topic
             .assign(u32::try_from(member).expect("few"), &[0, 1]);
@@ -116,7 +116,7 @@ impl World {
         writer::run(parts, RunMode::UntilEnd, watch::channel(Stop::Go).1).expect("runs to the end");
     }
 
-    pub(in crate::verify) fn parts(&self) -> VerifyParts {
+    pub(crate) fn parts(&self) -> VerifyParts {
         VerifyParts {
             store: Arc::new(self.memory.clone()),
             runtime: self.runtime.handle().clone(),
@@ -129,18 +129,18 @@ impl World {
         }
     }
 
-    pub(in crate::verify) fn verify(&self, request: &Request) -> Report {
+    pub(crate) fn verify(&self, request: &Request) -> Report {
         let mut reader = self.topic.reader();
         let reader: Option<&mut dyn RangeReader> = Some(&mut reader);
         verify(&self.parts(), &definition(), reader, request, &mut |_| {}).expect("can be compared")
     }
 
     /// Kinds of findings of a full verification, with what they are about.
-    pub(in crate::verify) fn findings(&self) -> Vec<(FindingKind, String)> {
+    pub(crate) fn findings(&self) -> Vec<(FindingKind, String)> {
         named(&self.verify(&everything()))
     }
 
-    pub(in crate::verify) fn quick(&self) -> Vec<(FindingKind, String)> {
+    pub(crate) fn quick(&self) -> Vec<(FindingKind, String)> {
         let report = verify(
             &self.parts(),
             &definition(),
@@ -151,28 +151,28 @@ impl World {
         named(&report.expect("can be compared"))
     }
 
-    pub(in crate::verify) fn place(&self, question: &Question) -> Places {
+    pub(crate) fn place(&self, question: &Question) -> Places {
         place(&self.parts(), &mut self.topic.reader(), question).expect("an answer")
     }
 
-    pub(in crate::verify) fn at(&self, partition: i32, offset: i64) -> Answer {
+    pub(crate) fn at(&self, partition: i32, offset: i64) -> Answer {
         self.place(&Question::Offset { partition, offset }).answer
     }
 
     /// Files below a folder, in order of their names.
-    pub(in crate::verify) fn files(&self, folder: &str) -> BTreeMap<TablePath, Bytes> {
+    pub(crate) fn files(&self, folder: &str) -> BTreeMap<TablePath, Bytes> {
         let mut files = self.memory.files();
         files.retain(|path, _| path.as_str().starts_with(folder));
         files
     }
 
-    pub(in crate::verify) fn first_file(&self) -> (TablePath, Bytes) {
+    pub(crate) fn first_file(&self) -> (TablePath, Bytes) {
         let first = self.files("data/").into_iter().next();
         first.expect("the table has files")
     }
 }
 
-pub(in crate::verify) fn everything() -> Request {
+pub(crate) fn everything() -> Request {
     Request {
         most_findings: 1_000,
         ..Request::default()
@@ -180,7 +180,7 @@ pub(in crate::verify) fn everything() -> Request {
 }
 
 /// Findings by kind and by file or offsets: `path`, or `partition: start..next`.
-pub(in crate::verify) fn named(report: &Report) -> Vec<(FindingKind, String)> {
+pub(crate) fn named(report: &Report) -> Vec<(FindingKind, String)> {
     let about = |finding: &Finding| match (&finding.path, finding.partition, finding.offsets) {
         (Some(path), ..) => path.clone(),
         (None, Some(partition), Some(range)) => {
@@ -198,21 +198,21 @@ pub(in crate::verify) fn named(report: &Report) -> Vec<(FindingKind, String)> {
     named
 }
 
-pub(in crate::verify) fn kinds(named: &[(FindingKind, String)]) -> Vec<FindingKind> {
+pub(crate) fn kinds(named: &[(FindingKind, String)]) -> Vec<FindingKind> {
     let mut kinds: Vec<_> = named.iter().map(|(kind, _)| *kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
 }
 
-pub(in crate::verify) fn parquet_settings() -> Parquet {
+pub(crate) fn parquet_settings() -> Parquet {
     Parquet {
         bloom_filter_columns: vec!["note".into()],
         ..Parquet::default()
     }
 }
 
-pub(in crate::verify) fn table_settings() -> crate::settings::Table {
+pub(crate) fn table_settings() -> crate::settings::Table {
     crate::settings::Table {
         url: "memory:".into(),
         partition_by: vec!["region".into()],
@@ -220,11 +220,11 @@ pub(in crate::verify) fn table_settings() -> crate::settings::Table {
     }
 }
 
-pub(in crate::verify) fn definition() -> Definition {
+pub(crate) fn definition() -> Definition {
     table().definition(&table_settings())
 }
 
-pub(in crate::verify) fn table() -> Table {
+pub(crate) fn table() -> Table {
     let schema = Schema::from_avsc(
         r#"{"type":"record","name":"Sale","fields":[
             {"name":"region","type":"string"},
@@ -244,7 +244,7 @@ pub(in crate::verify) fn table() -> Table {
 }
 
 /// The rows of a file, changed, as another file of the same columns.
-pub(in crate::verify) fn rewritten(
+pub(crate) fn rewritten(
     bytes: Bytes,
     change: impl Fn(arrow_array::RecordBatch) -> arrow_array::RecordBatch,
 ) -> Bytes {
@@ -260,7 +260,7 @@ pub(in crate::verify) fn rewritten(
 }
 
 /// Source partition and offset of each row of a file.
-pub(in crate::verify) fn places_in(bytes: &Bytes) -> Vec<(i32, i64)> {
+pub(crate) fn places_in(bytes: &Bytes) -> Vec<(i32, i64)> {
     use arrow_array::cast::AsArray as _;
     use arrow_array::types::{Int32Type, Int64Type};
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).expect("a Parquet file");
@@ -283,17 +283,12 @@ pub(in crate::verify) fn places_in(bytes: &Bytes) -> Vec<(i32, i64)> {
 }
 
 /// Offsets as findings name them, each by itself: rows of two regions alternate.
-pub(in crate::verify) fn each(
-    kind: FindingKind,
-    places: &[(i32, i64)],
-) -> Vec<(FindingKind, String)> {
+pub(crate) fn each(kind: FindingKind, places: &[(i32, i64)]) -> Vec<(FindingKind, String)> {
     let name = |(partition, offset): &(i32, i64)| format!("{partition}: {offset}..{}", offset + 1);
     places.iter().map(|place| (kind, name(place))).collect()
 }
 
-pub(in crate::verify) fn sorted(
-    mut named: Vec<(FindingKind, String)>,
-) -> Vec<(FindingKind, String)> {
+pub(crate) fn sorted(mut named: Vec<(FindingKind, String)>) -> Vec<(FindingKind, String)> {
     named.sort();
     named
 }
