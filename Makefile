@@ -78,6 +78,12 @@ bench-contention: cargo venv stack-install ## how writers of one table meet at i
 	"$(VENV)/bin/python" bench/contention.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: bench-commit-cost
+bench-commit-cost: cargo venv stack-install ## what a commit costs a store; ARGS="--store hdfs"
+	cargo build --locked --release --workspace --bins
+	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
+	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
+
 # -- the tests ------------------------------------------------------------------------------------
 
 .PHONY: test
