@@ -84,6 +84,10 @@ bench-commit-cost: cargo venv stack-install ## what a commit costs a store; ARGS
 	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: report
+report: venv system-packages ## the report (French) as a PDF, compte-rendu.pdf
+	"$(VENV)/bin/python" docs/make_report.py docs/compte-rendu.md compte-rendu.pdf
+
 # -- the tests ------------------------------------------------------------------------------------
 
 .PHONY: test
