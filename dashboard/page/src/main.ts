@@ -91,8 +91,9 @@ class Dashboard {
   private label(): void {
     const { context } = this;
     document.documentElement.lang = context.format.language;
-    document.title = this.page.title;
-    byId("title").textContent = this.page.title;
+    const title = this.page.title || context.word("title");
+    document.title = title;
+    byId("title").textContent = title;
     byId("language").textContent = context.word("other");
     byId("language").setAttribute("lang", context.format.language === "fr" ? "en" : "fr");
     for (const place of document.querySelectorAll<HTMLElement>("[data-word]")) {

@@ -19,7 +19,7 @@ const en = {
   other: "Français", elsewhere: "Sales of regions that are not on this map are in the bars and in every total.",
   map: "Map: departments of France by MapSVG and svg-maps, CC BY 4.0, grouped into regions.",
   chart: "Charts: Apache ECharts.", allSales: "Download these sales", exact: "Amounts are exact sums, never estimates.",
-  empty: "No sale in this view.",
+  title: "Sales, live",
 };
 
 const fr: typeof en = {
@@ -27,7 +27,7 @@ const fr: typeof en = {
   today: "Aujourd’hui", hour: "Dernière heure", "24h": "24 heures", "7d": "7 jours", "30d": "30 jours", all: "Tout",
   period: "Période", from: "Du", to: "au", apply: "Appliquer", zone: "Fuseau horaire",
   region: "Régions", product: "Produits", category: "Catégories",
-  search: "Chercher", everything: "toutes et tous", none: "(aucun)", clear: "Effacer les filtres", remove: "Retirer le filtre",
+  search: "Chercher", everything: "tout", none: "(aucun)", clear: "Effacer les filtres", remove: "Retirer le filtre",
   nothing: "Aucun résultat",
   revenue: "Chiffre d’affaires", sales: "Ventes", pieces: "Articles", average: "Panier moyen",
   lastMinute: "Ventes, dernière minute pleine",
@@ -44,7 +44,7 @@ const fr: typeof en = {
   map: "Carte : départements de France par MapSVG et svg-maps, CC BY 4.0, regroupés en régions.",
   chart: "Graphiques : Apache ECharts.", allSales: "Télécharger ces ventes",
   exact: "Les montants sont des sommes exactes, jamais des estimations.",
-  empty: "Aucune vente dans cette vue.",
+  title: "Ventes en direct",
 };
 
 export type Word = keyof typeof en;

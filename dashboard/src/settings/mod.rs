@@ -80,7 +80,7 @@ pub struct Page {
     pub time_zone: String,
     /// ISO 4217 code of the amounts.
     pub currency: String,
-    /// Title of the page.
+    /// Title of the page; empty for one in the reader's language.
     pub title: String,
 }
 
@@ -134,7 +134,7 @@ impl Default for Page {
         Self {
             time_zone: "Europe/Paris".into(),
             currency: "EUR".into(),
-            title: "Sales".into(),
+            title: String::new(),
         }
     }
 }
