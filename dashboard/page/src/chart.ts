@@ -1,12 +1,14 @@
 // A drawing by ECharts in the page's colours.
 
 import { BarChart, LineChart, PieChart } from "echarts/charts";
-import { DataZoomComponent, GridComponent, TooltipComponent } from "echarts/components";
+import { DataZoomComponent, GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
 import { init, use, type EChartsType } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 import { element } from "./element.js";
 
-use([BarChart, LineChart, PieChart, DataZoomComponent, GridComponent, TooltipComponent, CanvasRenderer]);
+use([
+  BarChart, LineChart, PieChart, DataZoomComponent, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer,
+]);
 
 export interface Colours {
   text: string; soft: string; line: string; card: string; accent: string; fill: string; series: string[];

@@ -9,6 +9,8 @@ import type { Word } from "../words.js";
 
 /** Bars that are drawn; the table has all. */
 const MOST_BARS = 13;
+/** Pixels from one bar to the next, however few there are. */
+const BAND = 30;
 
 export class BarPanel {
   private readonly card: Card;
@@ -42,7 +44,7 @@ export class BarPanel {
       return text.length > 24 ? `${text.slice(0, 23)}…` : text;
     };
     this.chart.draw({
-      grid: { left: 4, right: 78, top: 4, bottom: 4, containLabel: true },
+      grid: { left: 4, right: 78, top: 4, height: list.length * BAND, containLabel: true },
       tooltip: {
         ...tooltip(paint), trigger: "item",
         formatter: (item: { dataIndex: number }) => {
@@ -102,17 +104,17 @@ export class SplitPanel {
           return row ? `${shown(context, row.name)}\n${format.money(row.amount)}\n${context.word("pick")}` : "";
         },
       },
-      series: [{
-        type: "pie", radius: ["48%", "72%"], center: ["50%", "50%"], avoidLabelOverlap: true, cursor: "pointer",
-        itemStyle: { borderColor: paint.card, borderWidth: 2 },
-        label: {
-          color: paint.text, fontSize: 12,
-          formatter: (item: { dataIndex: number }) => {
-            const row = list[item.dataIndex];
-            return row ? `${shown(context, row.name)} ${format.share(total === 0 ? 0 : Number(row.amount) / total)}` : "";
-          },
+      legend: {
+        orient: "vertical", left: "56%", top: "middle", itemWidth: 12, itemHeight: 12, itemGap: 9,
+        selectedMode: false, textStyle: { color: paint.text, fontSize: 13 },
+        formatter: (name: string) => {
+          const row = list.find((other) => shown(context, other.name) === name);
+          return `${name}  ${format.share(total === 0 || !row ? 0 : Number(row.amount) / total)}`;
         },
-        labelLine: { length: 8, length2: 8, lineStyle: { color: paint.line } },
+      },
+      series: [{
+        type: "pie", radius: ["52%", "86%"], center: ["28%", "50%"], cursor: "pointer", label: { show: false },
+        itemStyle: { borderColor: paint.card, borderWidth: 2 },
         data: list.map((row) => ({
           key: row.name, name: shown(context, row.name), value: Number(row.amount), itemStyle: { color: colour(row.name) },
         })),

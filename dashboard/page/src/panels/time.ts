@@ -51,6 +51,9 @@ export class TimePanel {
         axisLine: { lineStyle: { color: paint.line } }, axisTick: { show: false },
         axisLabel: {
           color: paint.soft, hideOverlap: true, formatter: (start: string) => format.tick(Date.parse(start), step),
+          // Hours are named by their days, and quarters of an hour by their hours.
+          ...(step === "hour" && { interval: (_: number, start: string) => format.local(start).endsWith("T00:00") }),
+          ...(step === "quarter_hour" && { interval: (_: number, start: string) => format.local(start).endsWith(":00") }),
         },
       },
       yAxis: {
