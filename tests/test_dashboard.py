@@ -414,7 +414,8 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self.mirrored, self.rate = mirrored, rate
         self.stopped = threading.Event()
-        self.inserted: list[tuple[float, int]] = []
+        # When the sales were made, when their transaction was committed, and how many there are with them.
+        self.inserted: list[tuple[float, float, int]] = []
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -428,7 +429,7 @@ class Stream(threading.Thread):
                     made_at = time.time()
                     self.mirrored.insert(sales)
                     total += len(sales)
-                    self.inserted.append((made_at, total))
+                    self.inserted.append((made_at, time.time(), total))
                 self.stopped.wait(0.1)
         except BaseException as failure:
             self.failure = failure
@@ -437,7 +438,7 @@ class Stream(threading.Thread):
         self.stopped.set()
         self.join(60)
         assert self.failure is None and not self.is_alive(), self.failure
-        return self.inserted[-1][1]
+        return self.inserted[-1][2]
 
 
 @pytest.fixture
@@ -496,14 +497,15 @@ def test_a_sale_is_on_the_screen_in_under_a_second_and_numbers_stay_right(
     seen = [(moment, int(text.replace(",", "")) - before) for moment, text in tab.page.evaluate("window.seen")]
     counts = [count for _, count in seen]
     assert counts == sorted(counts) and counts[-1] == total
-    assert set(counts) <= {count for _, count in stream.inserted}
-    delays = []
-    for made_at, count in stream.inserted:
-        delays.append(next(moment for moment, shown in seen if shown >= count) - made_at)
-    median, p99 = statistics.median(delays), statistics.quantiles(delays, n=100)[98]
-    print(f"\n{total} sales in 12 s; made to on screen: median {median * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms")
+    assert set(counts) <= {count for _, _, count in stream.inserted}
+    shown_at = [next(moment for moment, shown in seen if shown >= count) for *_, count in stream.inserted]
+    made = [shown - made_at for shown, (made_at, _, _) in zip(shown_at, stream.inserted, strict=True)]
+    committed = [shown - at for shown, (_, at, _) in zip(shown_at, stream.inserted, strict=True)]
+    for what, delays in (("made", made), ("committed", committed)):
+        median, p99 = statistics.median(delays) * 1e3, statistics.quantiles(delays, n=100)[98] * 1e3
+        print(f"\n{total} sales in 12 s; {what} to on screen: median {median:.0f} ms, p99 {p99:.0f} ms")
     # A gross fault, such as a page that polls every ten seconds; the figures above are the measurement.
-    assert median < 5
+    assert statistics.median(made) < 5
     tab.close()
 
 

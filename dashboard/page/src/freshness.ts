@@ -47,6 +47,7 @@ export class FreshnessLine {
     const freshness = this.told?.freshness;
     const state = this.offlineSince !== null ? "offline" : (freshness?.state ?? "loading");
     byId("freshness").dataset.state = state;
+    byId("freshness").title = freshness?.problem ?? "";
     let text = context.word(state === "loading" ? "loading" : state);
     if (state === "offline") text += ` ${context.format.clock(this.offlineSince ?? 0)}`;
     if (state === "stale" && freshness?.stale_since_ms) text += ` ${context.format.clock(freshness.stale_since_ms)}`;

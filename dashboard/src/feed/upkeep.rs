@@ -25,6 +25,9 @@ const MINUTES_A_TURN: usize = 20;
 /// Days read again at once: one, so that late sales cost the database one query at a time.
 const DAY_AFTER_DAY: Duration = Duration::from_millis(500);
 
+/// After older days could not be loaded.
+const ARCHIVE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     last_turn: Option<Duration>,
@@ -141,6 +144,9 @@ impl Background {
         let (calendar, to) = (self.shared.calendar, self.shared.cube().window_start());
         tokio::spawn(async move {
             let read = mirror.sums(calendar, Step::Day, None, to).await;
+            if read.is_err() {
+                tokio::time::sleep(ARCHIVE_AGAIN_AFTER).await;
+            }
             // Nobody listens when the session has ended.
             let _ = sender.send(Read::Archive(read));
         });
