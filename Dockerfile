@@ -1,5 +1,5 @@
-# lake-writer and sales-producer, each as a small image of its own that runs as nobody special:
-#   docker build --target lake-writer .      docker build --target sales-producer .
+# lake-writer, sales-producer and lake-dashboard, each as a small image of its own that runs as nobody special:
+#   docker build --target lake-writer .      also --target sales-producer and --target lake-dashboard
 ARG DEBIAN=debian:12.12-slim
 
 FROM rust:1.95.0-bookworm AS build
@@ -7,12 +7,17 @@ WORKDIR /src
 COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
 COPY lake-writer lake-writer
 COPY producer producer
+COPY dashboard dashboard
 COPY schemas schemas
 # The caches keep the compiled dependencies between builds, so the programs are copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release --workspace --bins \
-    && install -D -t /out target/release/lake-writer target/release/sales-producer
+    && install -D -t /out target/release/lake-writer target/release/sales-producer target/release/lake-dashboard
+
+FROM node:20.19-bookworm AS page
+COPY dashboard/page /src
+RUN LAKE_WRITER_CACHE=/tmp/modules /src/build /out
 
 FROM ${DEBIAN} AS base
 # curl asks for health; libgssapi-krb5-2 is loaded at run time when HDFS wants Kerberos.
@@ -34,3 +39,9 @@ CMD ["run", "--config", "/etc/lake-writer/lake-writer.toml"]
 FROM base AS sales-producer
 COPY --from=build /out/sales-producer /usr/local/bin/sales-producer
 ENTRYPOINT ["sales-producer"]
+
+FROM base AS lake-dashboard
+COPY --from=build /out/lake-dashboard /usr/local/bin/lake-dashboard
+COPY --from=page /out /usr/local/bin/dashboard-page
+ENTRYPOINT ["lake-dashboard"]
+CMD ["--config", "/etc/lake-dashboard/dashboard.toml", "--listen", "0.0.0.0:8080"]

@@ -28,6 +28,9 @@ BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 ARGS ?=
 STACK_DIR ?= $(LAKE_WRITER_CACHE)/stack
 
+# A comma inside the argument of a call.
+COMMA := ,
+
 define say
 @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 endef
@@ -45,9 +48,31 @@ demo: cargo ## build the writer, then watch sales flow through an embedded broke
 	$(call say,lake-writer demo $(ARGS))
 	"$(BINARIES)/lake-writer" demo $(ARGS)
 
+# Beside the programs of every profile, where the server looks for it.
+PAGE := $(CARGO_TARGET_DIR)/dashboard-page
+
+.PHONY: dashboard-page
+dashboard-page: ## bundle the dashboard's page; needs Node.js 18 or newer
+	$(call say,the page of the dashboard)
+	dashboard/page/build "$(PAGE)"
+
+.PHONY: dashboard
+dashboard: cargo dashboard-page ## serve the live dashboard of a mirror; ARGS="--config FILE --listen ADDRESS"
+	$(call say,building lake-dashboard with profile $(PROFILE))
+	cargo build $(CARGO_FLAGS) --package lake-dashboard
+	$(call say,lake-dashboard $(ARGS))
+	"$(BINARIES)/lake-dashboard" $(ARGS)
+
+.PHONY: screenshots
+screenshots: cargo venv dashboard-page stack-install ## the pictures of docs/images, of fixed sales at a fixed moment
+	cargo build $(CARGO_FLAGS) --package lake-dashboard
+	$(call say,screenshots into docs/images)
+	PYTHONPATH=tests:hadoop "$(VENV)/bin/python" -m harness.screenshots --dashboard "$(BINARIES)/lake-dashboard" \
+	  --page "$(PAGE)" --out docs/images
+
 .PHONY: build
-build: cargo ## build both programs as the tests use them
-	$(call say,building lake-writer and sales-producer with profile $(PROFILE))
+build: cargo ## build all programs as the tests use them
+	$(call say,building lake-writer$(COMMA) sales-producer and lake-dashboard with profile $(PROFILE))
 	cargo build $(CARGO_FLAGS) --workspace --bins
 
 .PHONY: release

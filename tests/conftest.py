@@ -16,13 +16,18 @@ from pathlib import Path
 import pymongo
 import pymongo.database
 import pytest
+from playwright.sync_api import Browser
 
+from harness.browser import chromium
+from harness.dashboard import Dashboard, made
 from harness.judge import Judge
 from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
-from harness.programs import Program, built
+from harness.mirrored_sales import MirroredSales
+from harness.programs import ROOT, Program, built, wait_until
 from harness.storage import HdfsStorage, S3Storage
 from native_stack import Stack
+from native_stack.artifacts import cache_dir
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +129,40 @@ def lake_writer(tmp_path: Path) -> Program:
 def sales_producer(tmp_path: Path) -> Program:
     """The producer's binary: $SALES_PRODUCER_BIN, or what `make test-build` has built."""
     return Program(built("sales-producer"), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, bundled from the sources of the clone."""
+    folder = tmp_path_factory.mktemp("page")
+    builder = Program(ROOT / "dashboard" / "page" / "build", folder)
+    builder.run(folder / "built", env={"LAKE_WRITER_CACHE": str(cache_dir())})
+    return folder / "built"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian\'s Chromium."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def dashboard_program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The dashboard\'s binary: $LAKE_DASHBOARD_BIN, or what `make test-build` has built."""
+    return Program(built("lake-dashboard"), tmp_path_factory.mktemp("dashboards"))
+
+
+@pytest.fixture
+def moving(
+    database: pymongo.database.Database, stack: Stack, dashboard_program: Program, page_folder: Path, tmp_path: Path
+) -> Iterator[tuple[MirroredSales, Dashboard]]:
+    """Sales to which more will come, and their dashboard."""
+    mirrored = made(database)
+    dashboard = Dashboard(dashboard_program, tmp_path, stack.mongodb.uri, database.name, page_folder)
+    with dashboard.running:
+        wait_until(dashboard.complete, "everything to be loaded")
+        yield mirrored, dashboard
 
 
 @pytest.hookimpl(wrapper=True)

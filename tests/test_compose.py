@@ -66,6 +66,7 @@ def test_every_image_is_pinned_to_what_is_tested(compose: dict) -> None:
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
     assert images["lake-writer"] == images["lake-writer-s3"] == f"lake-writer/lake-writer:{version}"
     assert images["sales-producer"] == f"lake-writer/sales-producer:{version}"
+    assert images["dashboard"] == f"lake-writer/lake-dashboard:{version}"
     # MongoDB has no 8.0 in a package registry, so the native one is older; the series is pinned all the same.
     assert re.fullmatch(r"mongo:8\.0\.\d+", images["mongodb"])
 
