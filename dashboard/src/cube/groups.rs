@@ -1,6 +1,6 @@
 //! The combinations of region, product and category that occur, as small numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Number of a group, in the order in which groups were first seen.
@@ -26,6 +26,8 @@ pub struct Groups {
     texts: HashMap<Box<str>, Arc<str>>,
     /// Categories of products, where rollups are not kept by category.
     of_product: HashMap<Arc<str>, Arc<str>>,
+    /// Products whose category is not known.
+    wanted: BTreeSet<Arc<str>>,
 }
 
 impl Groups {
@@ -41,6 +43,9 @@ impl Groups {
         }
         // Combinations of names: four billion of them would not fit into memory before.
         let id = GroupId::try_from(self.list.len()).unwrap_or(GroupId::MAX);
+        if group.category.is_none() && !self.of_product.contains_key(&group.product) {
+            self.wanted.insert(group.product.clone());
+        }
         self.list.push(group.clone());
         self.ids.insert(group, id);
         id
@@ -59,24 +64,20 @@ impl Groups {
         }
     }
 
-    /// Products whose category is still to be looked up.
-    pub fn without_category(&self) -> Vec<Arc<str>> {
-        let mut products: Vec<Arc<str>> = self
-            .list
-            .iter()
-            .filter(|group| {
-                group.category.is_none() && !self.of_product.contains_key(&group.product)
-            })
-            .map(|group| group.product.clone())
-            .collect();
-        products.sort();
-        products.dedup();
-        products
+    /// Whether the category of every group is known.
+    pub fn has_all_categories(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// Some of the products whose category is still to be looked up.
+    pub fn without_category(&self, at_most: usize) -> Vec<Arc<str>> {
+        self.wanted.iter().take(at_most).cloned().collect()
     }
 
     /// Says what category a product is of.
     pub fn set_category(&mut self, product: &str, category: &str) {
         let (product, category) = (self.text(product), self.text(category));
+        self.wanted.remove(&product);
         self.of_product.insert(product, category);
     }
 

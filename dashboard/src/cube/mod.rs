@@ -15,6 +15,7 @@ mod sums;
 mod groups;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 
@@ -121,6 +122,14 @@ impl Cube {
             version: 0,
             archive_version: 0,
         }
+    }
+
+    /// Says what categories products are of.
+    pub fn set_categories(&mut self, found: Vec<(Arc<str>, String)>) {
+        for (product, category) in found {
+            self.groups.set_category(&product, &category);
+        }
+        self.version += 1;
     }
 
     /// Forgets all sums, keeps the groups: everything will be loaded again.

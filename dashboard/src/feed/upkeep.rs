@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::Shared;
@@ -25,8 +26,12 @@ const MINUTES_A_TURN: usize = 20;
 /// Days read again at once: one, so that late sales cost the database one query at a time.
 const DAY_AFTER_DAY: Duration = Duration::from_millis(500);
 
-/// After older days could not be loaded.
-const ARCHIVE_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// Products whose categories are looked up in one go, and how many of them side by side.
+const CATEGORIES_AT_ONCE: usize = 500;
+const LOOK_UPS: usize = 8;
+
+/// After something could not be read beside the changes.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
@@ -35,6 +40,7 @@ pub(super) struct Upkeep {
     /// The day that is being read again.
     pub(super) day_under_way: Option<NaiveDate>,
     last_day: Option<Duration>,
+    categories_under_way: bool,
 }
 
 impl Upkeep {
@@ -64,10 +70,10 @@ impl Upkeep {
                 .cube_mut()
                 .forget_documents(now.as_secs().saturating_sub(DOCUMENTS_HELD_S));
         }
-        let products = shared.cube().groups.without_category();
-        for product in products {
-            let category = mirror.category(&product).await?;
-            shared.cube_mut().groups.set_category(&product, &category);
+        let products = shared.cube().groups.without_category(CATEGORIES_AT_ONCE);
+        if !self.categories_under_way && !products.is_empty() {
+            self.categories_under_way = true;
+            background.load_categories(products);
         }
         Ok(())
     }
@@ -117,6 +123,7 @@ impl Upkeep {
 enum Read {
     Archive(Result<Vec<Row>, MirrorError>),
     Day(NaiveDate, Result<Vec<Row>, MirrorError>),
+    Categories(Result<Vec<(Arc<str>, String)>, MirrorError>),
 }
 
 /// Reads that take long, beside the changes. Ends with its session.
@@ -129,7 +136,7 @@ pub(super) struct Background {
 
 impl Background {
     pub(super) fn new(shared: &Arc<Shared>, mirror: &Mirror) -> Self {
-        // At most the archive and one day are under way.
+        // At most the archive, one day and one go of categories are under way.
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             shared: shared.clone(),
@@ -145,7 +152,7 @@ impl Background {
         tokio::spawn(async move {
             let read = mirror.sums(calendar, Step::Day, None, to).await;
             if read.is_err() {
-                tokio::time::sleep(ARCHIVE_AGAIN_AFTER).await;
+                tokio::time::sleep(AGAIN_AFTER).await;
             }
             // Nobody listens when the session has ended.
             let _ = sender.send(Read::Archive(read));
@@ -165,6 +172,28 @@ impl Background {
         });
     }
 
+    fn load_categories(&self, products: Vec<Arc<str>>) {
+        let (mirror, sender) = (self.mirror.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let look_up = |product: Arc<str>| {
+                let mirror = mirror.clone();
+                async move {
+                    let category = mirror.category(&product).await?;
+                    Ok((product, category))
+                }
+            };
+            let read: Result<Vec<_>, MirrorError> = futures::stream::iter(products)
+                .map(look_up)
+                .buffer_unordered(LOOK_UPS)
+                .try_collect()
+                .await;
+            if read.is_err() {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            let _ = sender.send(Read::Categories(read));
+        });
+    }
+
     pub(super) fn take_results(&mut self, shared: &Shared, upkeep: &mut Upkeep) {
         while let Ok(read) = self.receiver.try_recv() {
             match read {
@@ -177,6 +206,15 @@ impl Background {
                 Read::Archive(Err(error)) => {
                     tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "days before the window are not loaded; trying again");
                     self.load_archive();
+                }
+                Read::Categories(read) => {
+                    upkeep.categories_under_way = false;
+                    match read {
+                        Ok(found) => shared.cube_mut().set_categories(found),
+                        Err(error) => {
+                            tracing::warn!(error = %crate::error_chain::ErrorChain(&error), "categories are not known; trying again");
+                        }
+                    }
                 }
                 Read::Day(day, Ok(rows)) => {
                     upkeep.day_under_way = None;

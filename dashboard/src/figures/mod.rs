@@ -157,7 +157,8 @@ impl Figurer {
         }
         let archive = plan.days.is_none() && view.period != Period::All || cube.archive_complete();
         let old = plan.from < plan.window_start;
-        let settled = !old || cube.unsettled.days.is_empty() && current;
+        let settled =
+            (!old || cube.unsettled.days.is_empty() && current) && cube.groups.has_all_categories();
         self.answer(
             cube,
             view,
