@@ -22,7 +22,7 @@ pub enum Exit {
     Usage = 2,
     /// The source: brokers, topic, retention.
     Source = 3,
-    /// The store: out of reach, not allowed, full, or unfit.
+    /// The store, or the mirror's database: out of reach, not allowed, full, or unfit.
     Store = 4,
     /// Another writer took over.
     Fenced = 5,
@@ -30,7 +30,7 @@ pub enum Exit {
     Corrupt = 6,
     /// Stopped with rows in hand that were not committed. They are read again at the next start.
     Interrupted = 7,
-    /// The lake and the topic differ.
+    /// The lake, or the mirror, and the topic differ.
     Mismatch = 8,
 }
 

@@ -46,6 +46,9 @@ use ledger::{Ledger, ledger};
 use report::Findings;
 use scope::{Scope, Wanted};
 
+#[cfg(feature = "mongodb")]
+pub(crate) use topic::read_rounds;
+
 pub use both::{Progress, VerifyParts};
 pub use report::{Commits, Files, Finding, FindingKind, PartitionReport, Report};
 pub use scope::Request;
