@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt as _;
-use mongodb::bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use crate::mirror::checkpoint::{self, Checkpoint};
 use crate::mirror::database::Mongo;
@@ -170,10 +170,16 @@ fn within(range: Range) -> Document {
     doc! {"_id": {"$gte": id(range.from), "$lt": id(range.next)}}
 }
 
-/// Partition and offset of an `_id` of ours.
+/// Partition and offset of an `_id`. Whoever has put a document there may have had other integers: to
+/// the server they are the same.
 fn place(document: &RawDocument) -> Option<(i32, i64)> {
     let id = document.get_document("_id").ok()?;
-    Some((id.get_i32("partition").ok()?, id.get_i64("offset").ok()?))
+    let integer = |name| match id.get(name).ok()?? {
+        RawBsonRef::Int32(value) => Some(i64::from(value)),
+        RawBsonRef::Int64(value) => Some(value),
+        _ => None,
+    };
+    Some((i32::try_from(integer("partition")?).ok()?, integer("offset")?))
 }
 
 async fn documents(mongo: &Mongo, range: Range) -> Result<BTreeMap<i64, u128>, DatabaseError> {
@@ -236,10 +242,7 @@ fn find_foreign(
             continue;
         }
         let now = next_offsets(&runtime.block_on(checkpoint::read(mongo))?);
-        for id in foreign {
-            let place = id
-                .as_document()
-                .and_then(|id| Some((id.get_i32("partition").ok()?, id.get_i64("offset").ok()?)));
+        for place in foreign {
             let first = |partition| checkpoints.get(&partition).map_or(0, |known| known.first);
             let is_new = place.is_some_and(|(partition, offset)| {
                 offset >= first(partition) && now.get(&partition).is_some_and(|next| offset < *next)
@@ -259,7 +262,7 @@ async fn outside(
     mongo: &Mongo,
     collection: &str,
     checkpoints: &BTreeMap<i32, Checkpoint>,
-) -> Result<Vec<Bson>, DatabaseError> {
+) -> Result<Vec<Option<(i32, i64)>>, DatabaseError> {
     let inside = checkpoints.iter().map(|(partition, checkpoint)| {
         Bson::Document(within(Range {
             partition: *partition,
@@ -273,17 +276,10 @@ async fn outside(
     } else {
         doc! {"$nor": inside}
     };
-    let found = mongo.database.collection::<Document>(collection);
+    let found = mongo.database.collection::<RawDocumentBuf>(collection);
     let finding = found.find(filter).projection(doc! {"_id": 1});
-    let cursor = finding
-        .await
-        .map_err(|error| DatabaseError::of(ACTION, &error))?;
-    let documents: Vec<Document> = cursor
-        .try_collect()
-        .await
-        .map_err(|error| DatabaseError::of(ACTION, &error))?;
-    Ok(documents
-        .into_iter()
-        .filter_map(|mut found| found.remove("_id"))
-        .collect())
+    let failed = |error: mongodb::error::Error| DatabaseError::of(ACTION, &error);
+    let cursor = finding.await.map_err(failed)?;
+    let documents: Vec<RawDocumentBuf> = cursor.try_collect().await.map_err(failed)?;
+    Ok(documents.iter().map(|found| place(found)).collect())
 }
