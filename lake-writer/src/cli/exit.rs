@@ -72,13 +72,15 @@ impl Exit {
             Self::Source => {
                 "the source: brokers out of reach, topic missing, offsets gone by retention"
             }
-            Self::Store => "the store: out of reach, not allowed, full, or unfit",
+            Self::Store => {
+                "the store, or the mirror's database: out of reach, not allowed, full, or unfit"
+            }
             Self::Fenced => "another writer took over",
             Self::Corrupt => "the log or a file of the table is not what was written",
             Self::Interrupted => {
                 "stopped with rows in hand that were not committed; the next start reads them again"
             }
-            Self::Mismatch => "the lake and the topic differ",
+            Self::Mismatch => "the lake, or the mirror, and the topic differ",
         }
     }
 

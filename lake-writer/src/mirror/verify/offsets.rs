@@ -179,7 +179,10 @@ fn place(document: &RawDocument) -> Option<(i32, i64)> {
         RawBsonRef::Int64(value) => Some(value),
         _ => None,
     };
-    Some((i32::try_from(integer("partition")?).ok()?, integer("offset")?))
+    Some((
+        i32::try_from(integer("partition")?).ok()?,
+        integer("offset")?,
+    ))
 }
 
 async fn documents(mongo: &Mongo, range: Range) -> Result<BTreeMap<i64, u128>, DatabaseError> {
