@@ -8,6 +8,8 @@
 //!                                       store (local disk, HDFS, S3)
 //! ```
 //!
+//! `mirror` is a second consumer of the same topic, which writes to MongoDB.
+//!
 //! `writer` is the one place that wires the stages. No stage knows another: each knows the model
 //! (`table`, `source`'s offset ranges) and the ports (`source`, `store`, `clock`).
 
@@ -21,6 +23,8 @@ pub mod stage;
 pub mod commit;
 pub mod store;
 pub mod writer;
+#[cfg(feature = "mongodb")]
+pub mod mirror;
 pub mod verify;
 pub mod rewrite;
 pub mod telemetry;

@@ -9,6 +9,7 @@ use super::demo::DemoArguments;
 use super::exit::Exit;
 use super::files::FilesArguments;
 use super::log::LogArguments;
+use super::mirror::MirrorArguments;
 use super::output::Output;
 use super::place::WhereArguments;
 use super::plan::PlanArguments;
@@ -83,6 +84,16 @@ pub(super) enum Command {
     )]
     Run(RunArguments),
 
+    /// Write the topic to MongoDB, with sums by minute and day, until told to stop
+    ///
+    /// A consumer of its own, with its own group and its own checkpoint in the database: it needs no
+    /// lake and no lake's writer. `run` mirrors as well where `mirror.mongodb.uri` is set. SIGTERM and
+    /// SIGINT write what is in hand and stop.
+    #[command(
+        after_help = "Examples:\n  lake-writer mirror\n  lake-writer --output json mirror --until-end"
+    )]
+    Mirror(MirrorArguments),
+
     /// Show what the next commits would be, and write nothing
     #[command(
         after_help = "Examples:\n  lake-writer plan\n  lake-writer plan --messages 1000000\n  lake-writer plan --partition 3 --from 120000 --to 130000"
@@ -111,7 +122,7 @@ pub(super) enum Command {
     /// log's checksums and the folders with the log. Reads only, and may run beside a writer. Ends
     /// with 8 when anything differs.
     #[command(
-        after_help = "Examples:\n  lake-writer verify\n  lake-writer verify --quick\n  lake-writer verify --sample 0.05\n  lake-writer --output json verify --partition 3 --from 120000 --to 130000 | jq .findings"
+        after_help = "Examples:\n  lake-writer verify\n  lake-writer verify --quick\n  lake-writer verify --mirror\n  lake-writer verify --sample 0.05\n  lake-writer --output json verify --partition 3 --from 120000 --to 130000 | jq .findings"
     )]
     Verify(VerifyArguments),
 

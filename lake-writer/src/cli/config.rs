@@ -70,6 +70,10 @@ fn check(arguments: &Arguments, check: &CheckArguments) -> Result<(), Failure> {
         Finding::new("topic", topic(&context, check.connect)),
     ];
     findings.push(Finding::new("store", store(&context, check.connect)));
+    if settings.mirror.mongodb.uri.is_some() {
+        let mirror = super::mirror::check(&context, check.connect);
+        findings.push(Finding::new("mirror", mirror));
+    }
     match arguments.output {
         Output::Text => {
             for finding in &findings {

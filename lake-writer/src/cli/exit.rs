@@ -22,7 +22,7 @@ pub enum Exit {
     Usage = 2,
     /// The source: brokers, topic, retention.
     Source = 3,
-    /// The store: out of reach, not allowed, full, or unfit.
+    /// The store, or the mirror's database: out of reach, not allowed, full, or unfit.
     Store = 4,
     /// Another writer took over.
     Fenced = 5,
@@ -30,7 +30,7 @@ pub enum Exit {
     Corrupt = 6,
     /// Stopped with rows in hand that were not committed. They are read again at the next start.
     Interrupted = 7,
-    /// The lake and the topic differ.
+    /// The lake, or the mirror, and the topic differ.
     Mismatch = 8,
 }
 
@@ -72,13 +72,15 @@ impl Exit {
             Self::Source => {
                 "the source: brokers out of reach, topic missing, offsets gone by retention"
             }
-            Self::Store => "the store: out of reach, not allowed, full, or unfit",
+            Self::Store => {
+                "the store, or the mirror's database: out of reach, not allowed, full, or unfit"
+            }
             Self::Fenced => "another writer took over",
             Self::Corrupt => "the log or a file of the table is not what was written",
             Self::Interrupted => {
                 "stopped with rows in hand that were not committed; the next start reads them again"
             }
-            Self::Mismatch => "the lake and the topic differ",
+            Self::Mismatch => "the lake, or the mirror, and the topic differ",
         }
     }
 

@@ -15,6 +15,11 @@ mod context;
 mod open;
 mod signals;
 mod run;
+#[cfg(feature = "mongodb")]
+mod mirror;
+#[cfg(not(feature = "mongodb"))]
+#[path = "no_mirror.rs"]
+mod mirror;
 mod plan;
 mod nowhere;
 mod demo;
@@ -63,6 +68,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Run(run) => run::run(arguments, run),
+        Command::Mirror(mirror) => mirror::run(arguments, mirror),
         Command::Plan(plan) => plan::run(arguments, plan),
         Command::Demo(demo) => demo::run(arguments, demo),
         Command::Status => status::run(arguments),

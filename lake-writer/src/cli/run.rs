@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure, with_causes};
+use super::mirror::{Mirror, Mirrored};
 use super::open;
 use super::output::{Output, print, print_json};
 use super::signals::stop_on_signals;
@@ -68,7 +69,15 @@ pub(super) fn run(arguments: &Arguments, run: &RunArguments) -> Result<(), Failu
     let context = Context::new(arguments, Chatter::Settings)?;
     let stop = stop_on_signals(&context.runtime, &context.line)?;
     let tables = open_all(&context, &run.also)?;
-    let metrics: Vec<_> = tables.iter().map(|open| open.metrics.clone()).collect();
+    let mirrors = tables
+        .iter()
+        .map(|open| Mirror::configured(&context, &open.settings));
+    let mirrors: Vec<Mirror> = mirrors
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
+    let tables_metrics = tables.iter().map(|open| open.metrics.clone());
+    let mirrors_metrics = mirrors.iter().map(|mirror| mirror.metrics().clone());
+    let metrics: Vec<_> = tables_metrics.chain(mirrors_metrics).collect();
     let urls: Vec<_> = tables.iter().map(|open| open.store.url()).collect();
     let _server = serve_telemetry(&context, &metrics)?;
     let mode = if run.until_end {
@@ -77,13 +86,55 @@ pub(super) fn run(arguments: &Arguments, run: &RunArguments) -> Result<(), Failu
         RunMode::Forever
     };
     let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
-    let summaries = write_all(&context, tables, mode, &stop);
+    let (summaries, mirrored) = write_and_mirror(&context, tables, mirrors, mode, &stop);
     if let Some(shown) = shown {
         shown.abort();
         context.line.show("");
     }
     let summaries = summaries?;
-    match (arguments.output, summaries.as_slice()) {
+    tell(arguments, &urls, &summaries)?;
+    // The lake is told first, and whole: a mirror that has failed does not touch it.
+    for mirrored in mirrored {
+        tracing::info!(summary = ?mirrored?, "mirrored");
+    }
+    Ok(())
+}
+
+/// Writes tables and mirrors beside each other. A mirror that fails ends alone; the lake goes on, and
+/// the process says so when it ends.
+fn write_and_mirror(
+    context: &Context,
+    tables: Vec<OpenTable>,
+    mirrors: Vec<Mirror>,
+    mode: RunMode,
+    stop: &watch::Sender<Stop>,
+) -> (Result<Vec<Summary>, Failure>, Vec<Mirrored>) {
+    std::thread::scope(|scope| {
+        let run = |mirror: Mirror| {
+            let told = stop.subscribe();
+            scope.spawn(move || {
+                let mirrored = mirror.run(context, mode, told);
+                if let Err(failure) = &mirrored {
+                    tracing::error!(%failure, "the mirror has stopped; the lake goes on");
+                }
+                mirrored
+            })
+        };
+        let running: Vec<_> = mirrors.into_iter().map(run).collect();
+        let summaries = write_all(context, tables, mode, stop);
+        if summaries.is_err() {
+            stop.send_replace(Stop::Drain);
+        }
+        let mirrored = running.into_iter().map(|running| match running.join() {
+            Ok(mirrored) => mirrored,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        (summaries, mirrored.collect())
+    })
+}
+
+fn tell(arguments: &Arguments, urls: &[String], summaries: &[Summary]) -> Result<(), Failure> {
+    match (arguments.output, summaries) {
         (Output::Text, [summary]) => print(&in_words(summary)),
         (Output::Json, [summary]) => print_json(summary),
         (Output::Text, several) => {
@@ -231,7 +282,10 @@ fn passes(kind: StoreErrorKind) -> bool {
 }
 
 /// Metrics and health, if the settings want them. They stop when the server is dropped.
-fn serve_telemetry(context: &Context, metrics: &[Arc<Metrics>]) -> Result<Option<Server>, Failure> {
+pub(super) fn serve_telemetry(
+    context: &Context,
+    metrics: &[Arc<Metrics>],
+) -> Result<Option<Server>, Failure> {
     let telemetry = &context.settings.telemetry;
     let Some(listen) = &telemetry.listen else {
         return Ok(None);
@@ -296,7 +350,7 @@ pub(super) fn drive(
     Ok(writer::run(parts, mode, stop)?)
 }
 
-fn show_progress(context: &Context, metrics: Vec<Arc<Metrics>>) -> JoinHandle<()> {
+pub(super) fn show_progress(context: &Context, metrics: Vec<Arc<Metrics>>) -> JoinHandle<()> {
     let line = context.line.clone();
     context
         .runtime

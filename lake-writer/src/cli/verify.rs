@@ -56,6 +56,10 @@ pub(super) struct VerifyArguments {
     #[arg(long, conflicts_with_all = ["partition", "from", "to", "since", "until", "sample"])]
     quick: bool,
 
+    /// Compare MongoDB with the topic, and rollups with documents, in place of the lake
+    #[arg(long, conflicts_with_all = ["partition", "from", "to", "since", "until", "sample", "quick"])]
+    mirror: bool,
+
     /// How many findings are listed; all are counted
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     findings: usize,
@@ -81,6 +85,9 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(arguments: &Arguments, verify: &VerifyArguments) -> Result<(), Failure> {
     let context = Context::new(arguments, Chatter::Little)?;
+    if verify.mirror {
+        return super::mirror::verify(arguments, &context, verify.findings);
+    }
     let (parts, definition) = parts(&context)?;
     let request = Request {
         partitions: verify.partition.clone(),

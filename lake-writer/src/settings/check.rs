@@ -13,6 +13,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Problem> {
     table(settings, &mut found);
     limits(settings, &mut found);
     store(settings, &mut found);
+    mirror(settings, &mut found);
     telemetry(settings, &mut found);
     found.0
 }
@@ -214,6 +215,65 @@ fn store(settings: &Settings, found: &mut Findings) {
             "set both, or neither and use the AWS chain",
         ),
         _ => {}
+    }
+}
+
+fn mirror(settings: &Settings, found: &mut Findings) {
+    let mongodb = &settings.mirror.mongodb;
+    if let Some(uri) = &mongodb.uri
+        && !["mongodb://", "mongodb+srv://"]
+            .iter()
+            .any(|scheme| uri.starts_with(scheme))
+    {
+        // The text is not repeated: it may hold a secret.
+        found.add(
+            "mirror.mongodb.uri",
+            "is no connection string",
+            "write mongodb://host:port/?replicaSet=name",
+        );
+    }
+    for (key, name) in [
+        ("mirror.mongodb.database", &mongodb.database),
+        ("mirror.mongodb.collection", &mongodb.collection),
+    ] {
+        let illegal = |c: char| c.is_whitespace() || c.is_control() || "/\\\"$*<>:|?".contains(c);
+        if name.is_empty() || name.len() > 63 || name.contains(illegal) || name.contains("system.")
+        {
+            found.add(
+                key,
+                format!("is `{name}`, which MongoDB does not take"),
+                "use 1 to 63 letters, digits, `_` and `-`",
+            );
+        }
+    }
+    for (key, value) in [
+        (
+            "mirror.mongodb.batch_max_messages",
+            mongodb.batch_max_messages,
+        ),
+        ("mirror.mongodb.batch_max_bytes", mongodb.batch_max_bytes),
+        ("mirror.mongodb.transactions", mongodb.transactions),
+        ("mirror.mongodb.budget_bytes", mongodb.budget_bytes),
+        ("mirror.mongodb.call_timeout_ms", mongodb.call_timeout_ms),
+        (
+            "mirror.mongodb.ttl_seconds",
+            mongodb.ttl_seconds.unwrap_or(1),
+        ),
+    ] {
+        if value == 0 {
+            found.add(key, "is 0", "write 1 or more");
+        }
+    }
+    let (group, lake) = (&mongodb.group_id, &settings.source.kafka.group_id);
+    if group
+        .as_ref()
+        .is_some_and(|group| group == lake || group.is_empty())
+    {
+        found.add(
+            "mirror.mongodb.group_id",
+            "is not a group of its own",
+            "name another one than source.kafka.group_id",
+        );
     }
 }
 

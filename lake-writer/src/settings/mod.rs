@@ -8,6 +8,7 @@
 //! Does not own: anything that is opened, connected or started.
 
 mod key;
+mod uri;
 mod problem;
 mod nearest;
 mod assign;
@@ -27,6 +28,7 @@ pub use load::{Loaded, Sources, load};
 pub use print::{Line, effective, effective_toml};
 pub use problem::{Origin, Problem, SettingsError};
 pub use reference::reference;
+pub use uri::SecretUri;
 
 use key::{settings_choice, settings_table};
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub parquet: Parquet,
     /// How stores are reached.
     pub store: StoreSettings,
+    /// Where the topic is mirrored beside the table.
+    pub mirror: Mirror,
     /// Logs, metrics, health.
     pub telemetry: Telemetry,
 }
@@ -65,6 +69,8 @@ impl Settings {
             StoreSettings::KEYS,
             S3::KEYS,
             Hdfs::KEYS,
+            MongoDb::KEYS,
+            Rollup::KEYS,
             Telemetry::KEYS,
         ]
         .into_iter()
@@ -262,6 +268,62 @@ settings_table! {
         kerberos_keytab: Option<PathBuf> = None,
         /// Kerberos ticket cache in the place of `KRB5CCNAME`; goes with `kerberos_principal`.
         kerberos_cache: Option<PathBuf> = None,
+    }
+}
+
+/// The `[mirror]` table.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mirror {
+    /// MongoDB.
+    pub mongodb: MongoDb,
+}
+
+settings_table! {
+    /// The `[mirror.mongodb]` table.
+    MongoDb at "mirror.mongodb" {
+        /// Connection string of a replica set, TLS and credentials included. Unless it is set there
+        /// is no mirror. Its password is never printed; better keep it in `password_file`.
+        uri: Option<SecretUri> = None,
+        /// File that holds the password of the user named in `uri`.
+        password_file: Option<PathBuf> = None,
+        /// The database.
+        database: String = "lake".into(),
+        /// Collection of documents; those of rollups, dead letters and checkpoints are named after it.
+        collection: String = "sales".into(),
+        /// Where `_id` comes from: `offset`, or `field:<name>` to replace and delete by that field.
+        id: String = "offset".into(),
+        /// The mirror's consumer group; `<source.kafka.group_id>-mirror` unless set.
+        group_id: Option<String> = None,
+        /// Messages that one transaction writes at most.
+        batch_max_messages: u64 = 10_000,
+        /// Bytes of messages that one transaction writes at most, where one message has not more.
+        batch_max_bytes: u64 = 8 << 20,
+        /// Milliseconds that a message waits for others of its transaction at most.
+        batch_max_age_ms: u64 = 100,
+        /// Transactions in flight, each of another source partition.
+        transactions: u64 = 4,
+        /// Bytes of messages held that are not written yet; when it is reached, reading pauses.
+        budget_bytes: u64 = 64 << 20,
+        /// Milliseconds after which a call to the database counts as failed, its outcome unknown.
+        call_timeout_ms: u64 = 30_000,
+        /// Seconds after `rollup.time` at which documents expire; rollups stay. Unset, all stay.
+        ttl_seconds: Option<u64> = None,
+        /// Sums by minute and by day.
+        rollup: Rollup = Rollup::default(),
+    }
+}
+
+settings_table! {
+    /// The `[mirror.mongodb.rollup]` table.
+    Rollup at "mirror.mongodb.rollup" {
+        /// Timestamp or date field that says which minute and day (UTC) a document belongs to.
+        /// Unset, there are no rollups.
+        time: Option<String> = None,
+        /// Fields that each have sums of their own.
+        by: Vec<String> = Vec::new(),
+        /// Fields that are summed, exactly: integers and decimals.
+        sum: Vec<String> = Vec::new(),
     }
 }
 

@@ -2,10 +2,15 @@
 
 use super::Settings;
 
-/// The known key or table nearest to an unknown dotted path. A key of the same last name elsewhere
-/// comes first: it was put into the wrong table.
+/// The known key or table nearest to an unknown dotted path. One slip of the pen from a key of the same
+/// table comes first, then a key of the same last name elsewhere: it was put into the wrong table.
 pub(super) fn nearest_key(unknown: &str) -> &'static str {
-    let same_name = Settings::keys().find(|key| last(key.path) == last(unknown));
+    let is_slip = |path: &str| {
+        table(path) == table(unknown) && strsim::osa_distance(last(path), last(unknown)) == 1
+    };
+    let same_name = Settings::keys()
+        .find(|key| is_slip(key.path))
+        .or_else(|| Settings::keys().find(|key| last(key.path) == last(unknown)));
     let mut tables: Vec<&'static str> = Settings::keys().flat_map(|key| tables(key.path)).collect();
     tables.dedup();
     match same_name {
@@ -26,6 +31,10 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str
 /// `a` and `a.b` of `a.b.c`.
 fn tables(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.match_indices('.').map(|(at, _)| &path[..at])
+}
+
+fn table(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(table, _)| table)
 }
 
 fn last(path: &str) -> &str {

@@ -47,6 +47,9 @@ use report::Findings;
 use scope::Scope;
 pub(crate) use scope::Wanted;
 
+#[cfg(feature = "mongodb")]
+pub(crate) use topic::read_rounds;
+
 pub use both::{Progress, VerifyParts};
 pub use report::{Commits, Files, Finding, FindingKind, PartitionReport, Report};
 pub use scope::Request;

@@ -41,7 +41,7 @@ const MOST_FOLDERS: usize = 65_536;
 ///
 /// # Errors
 /// As the reader; also when the brokers go out of reach.
-pub(super) fn read_rounds(
+pub(crate) fn read_rounds(
     reader: &mut dyn RangeReader,
     rounds: &[Vec<(i32, OffsetRange)>],
     sink: &mut dyn FnMut(Message<'_>) -> Result<(), ArrowError>,

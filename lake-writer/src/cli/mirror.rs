@@ -1,0 +1,324 @@
+//! `mirror`, the mirror beside `run`, and `verify --mirror`.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::Arguments;
+use super::columns::columns;
+use super::context::{Chatter, Context};
+use super::exit::{Exit, Failure};
+use super::open;
+use super::output::{Output, print, print_json};
+use super::run::{serve_telemetry, show_progress};
+use super::signals::stop_on_signals;
+use super::verify::connect;
+use crate::clock::Chance;
+use crate::mirror::verify::{
+    self, MirrorFinding, MirrorReport, MirrorVerifyError, MirrorVerifyParts,
+};
+use crate::mirror::{
+    self, DatabaseError, FailureKind, Limits, MirrorError, MirrorParts, Mongo, Plan,
+};
+use crate::settings::Settings;
+use crate::telemetry::Metrics;
+use crate::telemetry::figures::count;
+use crate::writer::assemble::TableError;
+use crate::writer::{RunMode, Stop};
+
+/// What a mirror did, or why it ended.
+pub(super) type Mirrored = Result<mirror::Summary, Failure>;
+
+/// How often the progress line of a verification is written.
+const LINE_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct MirrorArguments {
+    /// Stop once everything up to the high watermarks seen at the start is mirrored
+    #[arg(long)]
+    until_end: bool,
+}
+
+/// A mirror that is about to run.
+pub(super) struct Mirror {
+    settings: Settings,
+    mongo: Mongo,
+    plan: Arc<Plan>,
+    metrics: Arc<Metrics>,
+}
+
+impl Mirror {
+    /// The mirror of these settings, if they have one.
+    pub(super) fn configured(
+        context: &Context,
+        settings: &Settings,
+    ) -> Result<Option<Self>, Failure> {
+        if settings.mirror.mongodb.uri.is_none() {
+            return Ok(None);
+        }
+        let (mongo, plan) = opened(context, settings)?;
+        Ok(Some(Self {
+            settings: settings.clone(),
+            metrics: Arc::new(Metrics::new(mongo.place())),
+            mongo,
+            plan: Arc::new(plan),
+        }))
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Runs until it is over.
+    pub(super) fn run(
+        self,
+        context: &Context,
+        mode: RunMode,
+        stop: watch::Receiver<Stop>,
+    ) -> Mirrored {
+        let Self {
+            mut settings,
+            mongo,
+            plan,
+            metrics,
+        } = self;
+        let mongodb = &settings.mirror.mongodb;
+        let kafka = &mut settings.source.kafka;
+        let group = mongodb.group_id.clone();
+        kafka.group_id = group.unwrap_or_else(|| format!("{}-mirror", kafka.group_id));
+        let limits = Limits::new(mongodb);
+        metrics.budget(mongodb.budget_bytes);
+        let parts = MirrorParts {
+            source: open::source(&settings, &context.clock)?,
+            mongo,
+            plan,
+            limits,
+            first_start: settings.source.kafka.first_start,
+            accept_lost_offsets: settings.source.kafka.accept_lost_offsets,
+            drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
+            clock: context.clock.clone(),
+            chance: Chance::from_entropy(),
+            metrics,
+            runtime: context.runtime.handle().clone(),
+        };
+        Ok(mirror::run(parts, mode, stop)?)
+    }
+}
+
+fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
+    let mongodb = &settings.mirror.mongodb;
+    let schema = crate::table::Schema::from_file(&settings.table.schema)
+        .map_err(|error| Failure::from(TableError::from(error)))?;
+    let plan = Plan::new(mongodb, Arc::new(schema), settings.source.kafka.format)
+        .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let mongo = context.runtime.block_on(Mongo::open(mongodb));
+    let mongo = mongo.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    Ok((mongo, plan))
+}
+
+/// What `config check` says of the mirror.
+pub(super) fn check(context: &Context, connect: bool) -> Result<String, Failure> {
+    let (mongo, _) = opened(context, &context.settings)?;
+    if !connect {
+        return Ok(format!("{}, not asked", mongo.place()));
+    }
+    context.runtime.block_on(mongo.probe())?;
+    Ok(format!("{} has transactions", mongo.place()))
+}
+
+fn missing() -> Failure {
+    let message = "mirror.mongodb.uri is not set; write mongodb://host:port/?replicaSet=name";
+    Failure::new(Exit::Usage, message)
+}
+
+pub(super) fn run(arguments: &Arguments, mirror: &MirrorArguments) -> Result<(), Failure> {
+    let context = Context::new(arguments, Chatter::Settings)?;
+    let stop = stop_on_signals(&context.runtime, &context.line)?;
+    let settings = &context.settings;
+    let configured = Mirror::configured(&context, settings)?.ok_or_else(missing)?;
+    let metrics = vec![configured.metrics().clone()];
+    let _server = serve_telemetry(&context, &metrics)?;
+    let mode = match mirror.until_end {
+        true => RunMode::UntilEnd,
+        false => RunMode::Forever,
+    };
+    let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
+    let mirrored = configured.run(&context, mode, stop.subscribe());
+    if let Some(shown) = shown {
+        shown.abort();
+        context.line.show("");
+    }
+    let summary = mirrored?;
+    match arguments.output {
+        Output::Text => print(&summary_in_words(&summary)),
+        Output::Json => print_json(&summary),
+    }
+}
+
+fn summary_in_words(summary: &mirror::Summary) -> String {
+    let mut text = format!(
+        "mirrored {} documents by {} transactions",
+        count(summary.documents),
+        count(summary.transactions)
+    );
+    for (figure, what) in [
+        (summary.dead_letters, "dead letters"),
+        (summary.tombstones, "tombstones"),
+        (summary.restarts, "restarts"),
+    ] {
+        if figure > 0 {
+            text += &format!("; {} {what}", count(figure));
+        }
+    }
+    text + "\n"
+}
+
+/// `verify --mirror`.
+pub(super) fn verify(
+    arguments: &Arguments,
+    context: &Context,
+    most_findings: usize,
+) -> Result<(), Failure> {
+    if context.settings.mirror.mongodb.uri.is_none() {
+        return Err(missing());
+    }
+    let (mongo, plan) = opened(context, &context.settings)?;
+    let mut reader = connect(context)?;
+    let parts = MirrorVerifyParts {
+        mongo: &mongo,
+        plan: &plan,
+        runtime: &context.runtime,
+        now_ms: context.clock.wall_micros() / 1_000,
+        most_findings,
+    };
+    let is_shown = !arguments.quiet && std::io::stderr().is_terminal();
+    let (mut messages, mut last) = (0, Duration::ZERO);
+    let mut watch = |more: u64| {
+        messages += more;
+        let now = context.clock.monotonic();
+        if is_shown && now >= last + LINE_EVERY {
+            last = now;
+            let read = count(messages);
+            context
+                .line
+                .show(&format!("verifying · {read} messages of the topic"));
+        }
+    };
+    let report = verify::verify(&parts, &mut reader, &mut watch);
+    context.line.show("");
+    let report = report?;
+    match arguments.output {
+        Output::Text => print(&report_in_words(&report))?,
+        Output::Json => print_json(&report)?,
+    }
+    if report.clean {
+        return Ok(());
+    }
+    let findings = report.findings.len() as u64 + report.findings_left_out;
+    let message = format!(
+        "the mirror and the topic differ: {} findings",
+        count(findings)
+    );
+    Err(Failure::new(Exit::Mismatch, message))
+}
+
+fn report_in_words(report: &MirrorReport) -> String {
+    const HEAD: [&str; 10] = [
+        "partition",
+        "from",
+        "next",
+        "documents",
+        "dead",
+        "tombstones",
+        "gaps",
+        "expired",
+        "unproved",
+        "waiting",
+    ];
+    let rows = report.partitions.iter().map(|p| {
+        vec![
+            p.partition.to_string(),
+            count(p.from),
+            count(p.next),
+            count(p.documents),
+            count(p.dead_letters),
+            count(p.tombstones),
+            count(p.gaps),
+            count(p.expired),
+            count(p.unproved),
+            count(p.not_yet_mirrored),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let mut text = format!(
+        "mirror     {}\ntopic      {}\n",
+        report.mirror, report.topic
+    );
+    if !rows.is_empty() {
+        text += "\n";
+        text += &columns(&HEAD, &rows);
+    }
+    for limit in &report.unproved {
+        text += &format!("\nnot proved: {limit}\n");
+    }
+    for finding in &report.findings {
+        text += &finding_in_words(finding);
+    }
+    if report.findings_left_out > 0 {
+        text += &format!("… and {} more\n", count(report.findings_left_out));
+    }
+    if report.clean {
+        text += "\nnothing differs\n";
+    }
+    text
+}
+
+fn finding_in_words(finding: &MirrorFinding) -> String {
+    let mut text = format!("{:<16}", finding.kind.as_str());
+    if let Some(partition) = finding.partition {
+        text += &format!("  partition {partition}");
+    }
+    if let Some(offset) = finding.offset {
+        text += &format!("  offset {offset}");
+    }
+    text + &format!("  {}\n", finding.detail)
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Self {
+        Self::new(Exit::Usage, super::exit::with_causes(&error))
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        let exit = match error.kind {
+            FailureKind::Fenced => Exit::Fenced,
+            FailureKind::Transient | FailureKind::Denied | FailureKind::Unfit => Exit::Store,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<MirrorError> for Failure {
+    fn from(error: MirrorError) -> Self {
+        match error {
+            MirrorError::Source(error) => error.into(),
+            MirrorError::Database(error) => error.into(),
+            MirrorError::DrainTimeout(_) => Self::new(Exit::Interrupted, error.to_string()),
+        }
+    }
+}
+
+impl From<MirrorVerifyError> for Failure {
+    fn from(error: MirrorVerifyError) -> Self {
+        match error {
+            MirrorVerifyError::Source(error) => error.into(),
+            MirrorVerifyError::Database(error) => error.into(),
+            MirrorVerifyError::Other(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! One batch, the rollups that it changes and its offsets, in one transaction.
+//!
+//! ```text
+//! Batch ─► Prepared ─► checkpoint (offset and epoch as expected?) ─► documents, dead letters,
+//!          rollups ─► commit ─► Written
+//! ```
+//!
+//! Owns: the order of a transaction's commands, and what follows when one of them fails.
+//! Does not own: claims (`checkpoint`), what the commands write (`prepared`, `rollup`, `keyed`).
+//!
+//! The checkpoint goes first: a conflict with a later claim shows before any document is sent. A
+//! document that the server refuses ends the transaction; the next one ends with that document as a
+//! dead letter, and what follows it is written by the one after.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, Document, RawDocumentBuf};
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+
+use super::batch::Batch;
+use super::bytes::Writer;
+use super::checkpoint::Claim;
+use super::database::{self, Mongo};
+use super::failure::{DatabaseError, FailureKind};
+use super::keyed;
+use super::plan::{Id, Plan};
+use super::prepared::{Content, Prepared, Refusal, readers};
+use super::rollup::{self, GRAINS, Sums};
+
+/// Bytes of one command; a server takes 16 MiB and a little, and one document may be that large.
+const COMMAND_BYTES: usize = 8 << 20;
+/// Times that a transaction which a conflict has ended is tried again before the session is given up.
+const TRIES: u32 = 6;
+/// Times that a commit of unknown result is sent again.
+const COMMIT_TRIES: u32 = 5;
+/// First wait between two tries, doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+/// Codes by which a server refuses one document: bad value, bad `$` or empty names, arrays in two
+/// parts of an index, too large, validation, duplicate key.
+const REFUSALS: [i32; 8] = [2, 9, 52, 56, 171, 10_334, 121, DUPLICATE_KEY];
+const VALIDATION: i32 = 121;
+const DUPLICATE_KEY: i32 = 11_000;
+/// A command or transaction that is too large as a whole: `TransactionTooLarge`, `BSONObjectTooLarge`.
+const TOO_LARGE: [i32; 2] = [257, 10_334];
+
+/// What was written by the transactions of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) partition: i32,
+    pub(super) next: i64,
+    pub(super) transactions: u64,
+    pub(super) documents: u64,
+    pub(super) dead_letters: u64,
+    pub(super) tombstones: u64,
+    pub(super) bytes: u64,
+    pub(super) unknown_fields: u64,
+}
+
+/// How a transaction that was not committed ended.
+pub(super) enum Stopped {
+    /// A conflict or an election: the same again has good prospects.
+    Again(DatabaseError),
+    /// This entry is not let in.
+    Refused(usize, Refusal),
+    /// All of it together is too large.
+    TooLarge(String),
+    /// This session cannot go on.
+    Failed(DatabaseError),
+}
+
+impl From<DatabaseError> for Stopped {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Stopped {
+    /// What the driver's error means inside a transaction.
+    pub(super) fn of(action: &'static str, error: &Error) -> Self {
+        let told = DatabaseError::of(action, error);
+        match database::code(error) {
+            Some(code) if TOO_LARGE.contains(&code) => Self::TooLarge(told.reason),
+            _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Self::Again(told),
+            _ => Self::Failed(told),
+        }
+    }
+}
+
+/// Picks entries, and says where their bytes lie.
+type Chosen = fn(&Content) -> Option<Range<usize>>;
+
+/// Where a batch is written, and under which claim.
+#[derive(Clone, Debug)]
+pub(super) struct Writing {
+    pub(super) mongo: Mongo,
+    pub(super) plan: Arc<Plan>,
+    pub(super) claim: Claim,
+}
+
+impl Writing {
+    /// Writes a batch, by one transaction unless the server refuses documents of it. Decodes and makes
+    /// documents on the calling thread, which should be one that may be kept busy.
+    ///
+    /// # Errors
+    /// After any error the outcome of the last transaction may be unknown: the checkpoint tells.
+    pub(super) async fn write(&self, batch: &Batch) -> Result<Written, DatabaseError> {
+        let mut written = Written {
+            partition: batch.partition,
+            next: batch.start,
+            ..Written::default()
+        };
+        let mut wanted = 0..batch.len();
+        let mut refused: HashMap<usize, Refusal> = HashMap::new();
+        loop {
+            let refusal_of = |index| refused.get(&index).cloned();
+            let prepared = Prepared::of(&self.plan, batch, wanted.clone(), refusal_of);
+            let next = match prepared.next_index {
+                all if all == batch.len() => batch.next,
+                part => batch.message(part).offset,
+            };
+            match self.settle(&prepared, written.next..next).await {
+                Ok(()) => {
+                    written.add(&prepared, next);
+                    if prepared.next_index == batch.len() {
+                        return Ok(written);
+                    }
+                    wanted = prepared.next_index..batch.len();
+                }
+                Err(Stopped::Refused(entry, refusal)) => {
+                    let index = prepared.entries[entry].index;
+                    refused.insert(index, refusal);
+                    wanted.end = index + 1;
+                }
+                Err(Stopped::TooLarge(_)) if prepared.entries.len() > 1 => {
+                    wanted.end = wanted.start + prepared.entries.len() / 2;
+                }
+                Err(Stopped::TooLarge(detail)) => {
+                    refused.insert(wanted.start, refusal("too_large", detail));
+                }
+                Err(Stopped::Again(error) | Stopped::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Tries a transaction until it is committed, or cannot be.
+    async fn settle(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..TRIES {
+            match self.attempt(prepared, offsets.clone()).await {
+                Err(Stopped::Again(error)) => {
+                    tracing::debug!(%error, "a transaction is tried again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.attempt(prepared, offsets).await
+    }
+
+    async fn attempt(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {
+        const ACTION: &str = "begin a transaction";
+        let mut session = self.claim.server_session.lock().await;
+        let begun = session.start_transaction();
+        self.mongo.limited(ACTION, begun).await?;
+        let outcome = match self.fill(&mut session, prepared, offsets).await {
+            Ok(()) => self.commit(&mut session).await,
+            Err(stopped) => Err(stopped),
+        };
+        if outcome.is_err() {
+            // Best effort: the next claim ends it, or the server by itself.
+            let aborting = session.abort_transaction();
+            let _ = self.mongo.limited("abort a transaction", aborting).await;
+        }
+        outcome
+    }
+
+    async fn fill(
+        &self,
+        session: &mut ClientSession,
+        prepared: &Prepared,
+        offsets: Range<i64>,
+    ) -> Result<(), Stopped> {
+        self.advance(session, prepared, offsets).await?;
+        let mut sums = Sums::default();
+        match self.plan.id {
+            Id::Offset => self.insert_documents(session, prepared, &mut sums).await?,
+            Id::Field(_) => keyed::replace(self, session, prepared, &mut sums).await?,
+        }
+        let dead: Chosen = |content| match content {
+            Content::Dead(at) => Some(at.clone()),
+            _ => None,
+        };
+        let collection = self.mongo.beside("_dead");
+        self.insert(session, "write dead letters", &collection, prepared, dead)
+            .await?;
+        self.add_sums(session, &sums).await
+    }
+
+    /// Moves the checkpoint, on condition that it stands where it should and is still ours.
+    async fn advance(
+        &self,
+        session: &mut ClientSession,
+        prepared: &Prepared,
+        offsets: Range<i64>,
+    ) -> Result<(), Stopped> {
+        const ACTION: &str = "move the checkpoint";
+        let Claim {
+            partition, epoch, ..
+        } = self.claim;
+        let counts = prepared.counts();
+        let mut command = Command::new("update", &self.mongo.beside("_checkpoint"), "updates");
+        let writer = &mut command.writer;
+        let update = writer.begin_document("0");
+        let query = writer.begin_document("q");
+        writer.int32("_id", partition);
+        writer.int64("next", offsets.start);
+        writer.int64("epoch", epoch);
+        writer.end(query);
+        let change = writer.begin_document("u");
+        let set = writer.begin_document("$set");
+        writer.int64("next", offsets.end);
+        writer.end(set);
+        let add = writer.begin_document("$inc");
+        writer.int64("documents", counts.documents.cast_signed());
+        writer.int64("dead_letters", counts.dead_letters.cast_signed());
+        writer.int64("tombstones", counts.tombstones.cast_signed());
+        writer.end(add);
+        writer.end(change);
+        writer.end(update);
+        let reply = self.run(session, ACTION, command.finish()).await?;
+        if matches!(reply.get_i32("n"), Ok(1)) {
+            return Ok(());
+        }
+        let reason = format!(
+            "partition {partition} is no longer at offset {} under epoch {epoch}: another mirror has \
+             claimed it",
+            offsets.start
+        );
+        Err(DatabaseError::new(FailureKind::Fenced, ACTION, reason).into())
+    }
+
+    async fn insert_documents(
+        &self,
+        session: &mut ClientSession,
+        prepared: &Prepared,
+        sums: &mut Sums,
+    ) -> Result<(), Stopped> {
+        if let Some(rollup) = &self.plan.rollup {
+            let readers = readers(&self.plan, &prepared.columns);
+            for entry in &prepared.entries {
+                if let Content::Document { row, .. } = entry.content {
+                    sums.add_row(rollup, &readers, row);
+                }
+            }
+        }
+        let documents: Chosen = |content| match content {
+            Content::Document { at, .. } => Some(at.clone()),
+            _ => None,
+        };
+        let collection = self.mongo.documents();
+        self.insert(session, "write documents", collection, prepared, documents)
+            .await
+    }
+
+    /// Inserts what `chosen` picks of the entries.
+    async fn insert(
+        &self,
+        session: &mut ClientSession,
+        action: &'static str,
+        collection: &str,
+        prepared: &Prepared,
+        chosen: Chosen,
+    ) -> Result<(), Stopped> {
+        let mut command = Command::new("insert", collection, "documents");
+        let mut entries = Vec::new();
+        for (index, entry) in prepared.entries.iter().enumerate() {
+            let Some(at) = chosen(&entry.content) else {
+                continue;
+            };
+            if !entries.is_empty() && command.bytes() + at.len() > COMMAND_BYTES {
+                let full = std::mem::replace(
+                    &mut command,
+                    Command::new("insert", collection, "documents"),
+                );
+                self.send(session, action, full, &entries).await?;
+                entries.clear();
+            }
+            command.push(&prepared.bytes[at]);
+            entries.push(index);
+        }
+        if entries.is_empty() {
+            return Ok(());
+        }
+        self.send(session, action, command, &entries).await
+    }
+
+    async fn add_sums(&self, session: &mut ClientSession, sums: &Sums) -> Result<(), Stopped> {
+        const ACTION: &str = "add to the rollups";
+        let Some(rollup) = &self.plan.rollup else {
+            return Ok(());
+        };
+        let sum = rollup.sum.iter();
+        let names: Vec<_> = sum
+            .map(|sum| (self.plan.name(sum.column), sum.scale))
+            .collect();
+        for (grain, (suffix, _)) in GRAINS.into_iter().enumerate() {
+            let collection = self.mongo.beside(suffix);
+            let mut command = Command::new("update", &collection, "updates");
+            for entry in sums.of_grain(grain) {
+                let name = command.next_name();
+                let part = self.claim.partition;
+                rollup::write_update(&mut command.writer, &name, part, &names, entry);
+                if command.bytes() > COMMAND_BYTES {
+                    let next = Command::new("update", &collection, "updates");
+                    let full = std::mem::replace(&mut command, next);
+                    self.run(session, ACTION, full.finish()).await?;
+                }
+            }
+            if command.count > 0 {
+                self.run(session, ACTION, command.finish()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command that writes entries; `entries` are their indexes.
+    pub(super) async fn send(
+        &self,
+        session: &mut ClientSession,
+        action: &'static str,
+        command: Command,
+        entries: &[usize],
+    ) -> Result<(), Stopped> {
+        let reply = self
+            .mongo
+            .command_in(session, action, command.finish())
+            .await?;
+        let reply = reply.map_err(|error| Stopped::of(action, &error))?;
+        let Some(error) = first_write_error(&reply) else {
+            return Ok(());
+        };
+        let code = error.get_i32("code").unwrap_or(0);
+        let told = error.get_str("errmsg").unwrap_or("refused").to_owned();
+        let index = error.get_i32("index").ok();
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let entry = index.and_then(|index| entries.get(index));
+        match entry {
+            Some(_) if code == DUPLICATE_KEY && is_place(error) => {
+                Err(self.already_there(action, &told))
+            }
+            Some(entry) if REFUSALS.contains(&code) => {
+                Err(Stopped::Refused(*entry, refusal(reason(code), told)))
+            }
+            _ => Err(Stopped::Failed(DatabaseError::new(
+                FailureKind::Transient,
+                action,
+                told,
+            ))),
+        }
+    }
+
+    /// An `_id` that is there already. With keys another partition was quicker; with offsets the
+    /// collection and its checkpoint do not belong together.
+    fn already_there(&self, action: &'static str, told: &str) -> Stopped {
+        if self.plan.id != Id::Offset {
+            return Stopped::Again(DatabaseError::new(FailureKind::Transient, action, told));
+        }
+        let reason = format!(
+            "{told}; the collection holds a message that the checkpoint says is not there: drop the \
+             mirror's collections and start again, or restore its checkpoint collection with them"
+        );
+        Stopped::Failed(DatabaseError::new(FailureKind::Unfit, action, reason))
+    }
+
+    /// Runs a command whose updates are all ours: none of them can be refused.
+    pub(super) async fn run(
+        &self,
+        session: &mut ClientSession,
+        action: &'static str,
+        command: RawDocumentBuf,
+    ) -> Result<Document, Stopped> {
+        let reply = self.mongo.command_in(session, action, command).await?;
+        let reply = reply.map_err(|error| Stopped::of(action, &error))?;
+        match first_write_error(&reply) {
+            None => Ok(reply),
+            Some(error) => {
+                let told = error.get_str("errmsg").unwrap_or("refused");
+                Err(DatabaseError::new(FailureKind::Transient, action, told).into())
+            }
+        }
+    }
+
+    /// Commits; while the result is unknown it is asked for again, which never commits twice.
+    async fn commit(&self, session: &mut ClientSession) -> Result<(), Stopped> {
+        const ACTION: &str = "commit a transaction";
+        let mut wait = FIRST_WAIT;
+        let mut tries = 1;
+        loop {
+            let error = match self
+                .mongo
+                .limited_raw(ACTION, session.commit_transaction())
+                .await?
+            {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let is_unknown = error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT);
+            if !is_unknown || tries == COMMIT_TRIES {
+                // An unknown result is not tried anew in place: the next session asks the checkpoint.
+                return Err(match is_unknown {
+                    true => Stopped::Failed(DatabaseError::of(ACTION, &error)),
+                    false => Stopped::of(ACTION, &error),
+                });
+            }
+            tracing::debug!(%error, "the result of a commit is unknown; asking again");
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+            tries += 1;
+        }
+    }
+}
+
+impl Written {
+    fn add(&mut self, prepared: &Prepared, next: i64) {
+        let counts = prepared.counts();
+        self.next = next;
+        self.transactions += 1;
+        self.documents += counts.documents;
+        self.dead_letters += counts.dead_letters;
+        self.tombstones += counts.tombstones;
+        self.bytes += prepared.bytes.len() as u64;
+        self.unknown_fields += prepared.unknown_fields;
+    }
+}
+
+/// A write command that is being filled.
+pub(super) struct Command {
+    pub(super) writer: Writer,
+    whole: super::bytes::Open,
+    list: super::bytes::Open,
+    count: usize,
+}
+
+impl Command {
+    /// `{verb: collection, ordered: true, list: [`
+    pub(super) fn new(verb: &str, collection: &str, list: &str) -> Self {
+        let mut writer = Writer::default();
+        let whole = writer.begin();
+        writer.string(verb, collection);
+        writer.boolean("ordered", true);
+        let list = writer.begin_array(list);
+        Self {
+            writer,
+            whole,
+            list,
+            count: 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.writer.bytes.len()
+    }
+
+    /// The name of the next element of the list, which is then written.
+    pub(super) fn next_name(&mut self) -> String {
+        self.count += 1;
+        (self.count - 1).to_string()
+    }
+
+    fn push(&mut self, document: &[u8]) {
+        let name = self.next_name();
+        self.writer.document(&name, document);
+    }
+
+    pub(super) fn finish(mut self) -> RawDocumentBuf {
+        self.writer.end(self.list);
+        self.writer.end(self.whole);
+        RawDocumentBuf::from_bytes(self.writer.bytes)
+            .expect("a document that was closed has its length and its end")
+    }
+}
+
+fn first_write_error(reply: &Document) -> Option<&Document> {
+    let errors = reply.get_array("writeErrors").ok()?;
+    errors.first().and_then(Bson::as_document)
+}
+
+/// Whether a duplicate key is that of `_id`, and not of an index that somebody has added.
+fn is_place(error: &Document) -> bool {
+    error
+        .get_document("keyPattern")
+        .is_ok_and(|pattern| pattern.contains_key("_id"))
+}
+
+fn reason(code: i32) -> &'static str {
+    match code {
+        VALIDATION => "refused_by_validation",
+        DUPLICATE_KEY => "duplicate_key",
+        _ => "refused_by_server",
+    }
+}
+
+fn refusal(reason: &'static str, detail: String) -> Refusal {
+    Refusal {
+        reason,
+        field: None,
+        detail,
+    }
+}
