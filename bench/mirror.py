@@ -46,7 +46,7 @@ def drain(arguments: argparse.Namespace, stack: Stack, folder: Path, topic: str,
         '[mirror.mongodb.rollup]\ntime = "sold_at"\nby = ["region", "product_name"]\nsum = ["amount", "quantity"]\n',
         encoding="utf-8",
     )
-    mongod = stack.mongodb.process.pid
+    mongod = stack.state.recorded("mongodb")["pid"]
     before, mongod_before, began = _children(), cpu_seconds(mongod), time.monotonic()
     done = subprocess.run(
         [arguments.lake_writer, "--config", config, "--output", "json", "--quiet", "mirror", "--until-end"],
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--lake-writer", required=True, help="the program, built for release")
     parser.add_argument("--sales-producer", required=True, help="the producer")
     parser.add_argument("--count", type=int, default=1_000_000, help="sales in the topic")
-    parser.add_argument("--days", type=float, default=0.01, help="days over which they are spread")
+    parser.add_argument("--days", type=int, default=1, help="days over which they are spread")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--transactions", type=int, default=4)
     parser.add_argument("--batch", type=int, default=10_000, help="messages in a transaction")
