@@ -35,6 +35,8 @@ use super::rollup::{self, GRAINS, Sums};
 const COMMAND_BYTES: usize = 8 << 20;
 /// Times that a transaction which a conflict has ended is tried again before the session is given up.
 const TRIES: u32 = 6;
+/// Entries of a transaction that is not made smaller when conflicts end it.
+const SMALL: usize = 50;
 /// Times that a commit of unknown result is sent again.
 const COMMIT_TRIES: u32 = 5;
 /// First wait between two tries, doubled each time.
@@ -136,6 +138,11 @@ impl Writing {
                     wanted.end = index + 1;
                 }
                 Err(Stopped::TooLarge(_)) if prepared.entries.len() > 1 => {
+                    wanted.end = wanted.start + prepared.entries.len() / 2;
+                }
+                // What a server cannot keep in its cache it rolls back as a conflict, each time.
+                Err(Stopped::Again(error)) if prepared.entries.len() > SMALL => {
+                    tracing::debug!(%error, "half of it is tried");
                     wanted.end = wanted.start + prepared.entries.len() / 2;
                 }
                 Err(Stopped::TooLarge(detail)) => {

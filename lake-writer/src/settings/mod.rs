@@ -296,7 +296,7 @@ settings_table! {
         /// The mirror's consumer group; `<source.kafka.group_id>-mirror` unless set.
         group_id: Option<String> = None,
         /// Messages that one transaction writes at most.
-        batch_max_messages: u64 = 10_000,
+        batch_max_messages: u64 = 1_000,
         /// Bytes of messages that one transaction writes at most, where one message has not more.
         batch_max_bytes: u64 = 8 << 20,
         /// Milliseconds that a message waits for others of its transaction at most.
