@@ -73,7 +73,7 @@ def test_sales_of_the_producer_are_on_the_page_as_they_are_in_the_lake(
                 "--bootstrap", kafka.bootstrap, "--topic", sales.topic, "--count", live, "--rate", 1_000, "--quiet"
             )  # fmt: skip
             sold = time.monotonic()
-            expect(tab.page.locator("#tile-sales")).to_have_text(f"{old + live:,}", timeout=20_000)
+            expect(tab.page.locator("#tile-sales")).to_have_text(f"{old + live:,}", timeout=60_000)
             print(f"\nall of {live} sales were on the screen {time.monotonic() - sold:.2f} s after the producer ended")
             # THEN every number is what the lake says
             lake_writer.run("run", "--until-end", "--config", plain)
