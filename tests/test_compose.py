@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
 
 from harness.kafka_cluster import KafkaCluster
@@ -64,7 +65,7 @@ def test_every_image_is_pinned_to_what_is_tested(compose: dict) -> None:
         f"lake-writer/hdfs:{versions.HADOOP}"
     }
     version = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
-    assert images["lake-writer"] == images["lake-writer-s3"] == f"lake-writer/lake-writer:{version}"
+    assert images["lake-writer"] == images["lake-writer-s3"] == images["mirror"] == f"lake-writer/lake-writer:{version}"
     assert images["sales-producer"] == f"lake-writer/sales-producer:{version}"
     assert images["dashboard"] == f"lake-writer/lake-dashboard:{version}"
     # MongoDB has no 8.0 in a package registry, so the native one is older; the series is pinned all the same.
@@ -73,7 +74,7 @@ def test_every_image_is_pinned_to_what_is_tested(compose: dict) -> None:
 
 def test_servers_ask_for_their_health_and_keep_their_data(compose: dict) -> None:
     keeping = {"kafka", "namenode", "datanode-1", "datanode-2", "s3", "mongodb"}
-    for name in keeping | {"lake-writer", "lake-writer-s3"}:
+    for name in keeping | {"lake-writer", "lake-writer-s3", "mirror", "dashboard"}:
         assert compose["services"][name]["healthcheck"]["test"], name
     for name in keeping:
         named = [mount for mount in compose["services"][name]["volumes"] if not mount.startswith("./")]
@@ -354,6 +355,22 @@ def test_the_writer_takes_its_configuration(service: str, compose: dict, lake_wr
     assert "127.0.0.1:9464/readyz" in composed["healthcheck"]["test"][-1]
     # AND the command itself is one
     assert flag in lake_writer.run(composed["command"][0], "--help").stdout
+
+
+def test_mirror_and_dashboard_mean_the_same_database(compose: dict, lake_writer: Program) -> None:
+    # GIVEN the mirror's command, and the image's files where they lie here
+    composed = compose["services"]["mirror"]
+    command, flag, inside = composed["command"]
+    mounted = {mount.split(":")[1]: mount.split(":")[0] for mount in composed["volumes"]}
+    config = ROOT / mounted[inside]
+    environment = {"LAKE_WRITER__TABLE__SCHEMA": str(ROOT / "schemas" / "sale.avsc")}
+    # WHEN the program is asked THEN it takes every word, and the command is one
+    lake_writer.run("config", "check", flag, config, env=environment)
+    assert flag in lake_writer.run(command, "--help").stdout
+    # AND the dashboard looks where the mirror writes
+    mirrored = tomllib.loads(config.read_text(encoding="utf-8"))["mirror"]["mongodb"]
+    shown = tomllib.loads((ROOT / "hadoop" / "compose" / "dashboard.toml").read_text(encoding="utf-8"))["mongodb"]
+    assert {key: mirrored[key] for key in shown} == shown
 
 
 def test_the_image_has_the_schema_that_the_configuration_names() -> None:
