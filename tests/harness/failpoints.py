@@ -23,6 +23,8 @@ STORES = ("local", "hdfs", "s3")
 BY_CHANCE = (
     "abandon.", "discard.data.", "discard.dead.", "release.", "poll.revoked.", "poll.lost.", "poll.away.", "poll.back.",
 )  # fmt: skip
+# What happens beside the work, once at least and more often as it happens: the first time is visited.
+BESIDE = ("delete.log.", "read.log/checkpoints.")
 # The whole matrix takes an hour; `make matrix` visits it, every other run a spread of it.
 WHOLE = os.environ.get("LAKE_WRITER_MATRIX") == "whole"
 # Of how many steps the spread visits one: a case takes two seconds on disk and S3, six on HDFS.
@@ -85,7 +87,7 @@ def _cases(number: int, store: str) -> list[Case]:
     chosen = []
     stride = STRIDE[store]
     for place, step in enumerate(listed(store)):
-        times = (1, 2) if step.often > 1 else (1,)
+        times = (1, 2) if step.often > 1 and not step.name.startswith(BESIDE) else (1,)
         if WHOLE:
             chosen += [Case(store, step, time, action) for time in times for action in ("kill", "freeze")]
         elif (place + place // stride) % stride == 0:
