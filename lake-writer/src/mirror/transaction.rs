@@ -45,6 +45,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// parts of an index, too large, validation, duplicate key.
 const REFUSALS: [i32; 8] = [2, 9, 52, 56, 171, 10_334, 121, DUPLICATE_KEY];
 const VALIDATION: i32 = 121;
+const WRITE_CONFLICT: i32 = 112;
 const DUPLICATE_KEY: i32 = 11_000;
 /// A command or transaction that is too large as a whole: `TransactionTooLarge`, `BSONObjectTooLarge`.
 const TOO_LARGE: [i32; 2] = [257, 10_334];
@@ -64,8 +65,10 @@ pub(super) struct Written {
 
 /// How a transaction that was not committed ended.
 pub(super) enum Stopped {
-    /// A conflict or an election: the same again has good prospects.
+    /// An election, or a server that went away: the same again has good prospects.
     Again(DatabaseError),
+    /// Another transaction was in the way, or the server's cache is too small for this one.
+    Conflict(DatabaseError),
     /// This entry is not let in.
     Refused(usize, Refusal),
     /// All of it together is too large.
@@ -86,6 +89,7 @@ impl Stopped {
         let told = DatabaseError::of(action, error);
         match database::code(error) {
             Some(code) if TOO_LARGE.contains(&code) => Self::TooLarge(told.reason),
+            Some(WRITE_CONFLICT) => Self::Conflict(told),
             _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Self::Again(told),
             _ => Self::Failed(told),
         }
@@ -141,14 +145,16 @@ impl Writing {
                     wanted.end = wanted.start + prepared.entries.len() / 2;
                 }
                 // What a server cannot keep in its cache it rolls back as a conflict, each time.
-                Err(Stopped::Again(error)) if prepared.entries.len() > SMALL => {
+                Err(Stopped::Conflict(error)) if prepared.entries.len() > SMALL => {
                     tracing::debug!(%error, "half of it is tried");
                     wanted.end = wanted.start + prepared.entries.len() / 2;
                 }
                 Err(Stopped::TooLarge(detail)) => {
                     refused.insert(wanted.start, refusal("too_large", detail));
                 }
-                Err(Stopped::Again(error) | Stopped::Failed(error)) => return Err(error),
+                Err(Stopped::Again(error) | Stopped::Conflict(error) | Stopped::Failed(error)) => {
+                    return Err(error);
+                }
             }
         }
     }
@@ -158,7 +164,7 @@ impl Writing {
         let mut wait = FIRST_WAIT;
         for _ in 1..TRIES {
             match self.attempt(prepared, offsets.clone()).await {
-                Err(Stopped::Again(error)) => {
+                Err(Stopped::Again(error) | Stopped::Conflict(error)) => {
                     tracing::debug!(%error, "a transaction is tried again");
                     tokio::time::sleep(wait).await;
                     wait *= 2;
