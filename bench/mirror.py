@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=1, help="days over which they are spread")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--transactions", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=10_000, help="messages in a transaction")
+    parser.add_argument("--batch", type=int, default=1_000, help="messages in a transaction")
     parser.add_argument("--stack", help="folder of a running stack")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
