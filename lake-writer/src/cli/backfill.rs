@@ -11,35 +11,19 @@ use serde_json::json;
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::offsets::OffsetArguments;
 use super::output::{Output, print, print_json};
 use super::rewriting::{Topic, begin, read_log};
-use super::verify::{self, milliseconds};
+use super::verify;
 use crate::rewrite::{Outcome, Rewriter, Unit};
 use crate::source::RangeReader;
 use crate::telemetry::figures::count;
-use crate::verify::{Request, wanted};
+use crate::verify::wanted;
 
 #[derive(Debug, Args)]
 pub(super) struct BackfillArguments {
-    /// Write this source partition alone; can be repeated
-    #[arg(long, value_name = "NUMBER")]
-    partition: Vec<i32>,
-
-    /// Begin at this offset of each partition
-    #[arg(long, visible_alias = "from-offset", value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
-    from: Option<i64>,
-
-    /// End before this offset of each partition
-    #[arg(long, visible_alias = "to-offset", value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
-    to: Option<i64>,
-
-    /// Begin with messages made at this time, such as 2026-01-31 or 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
-    since: Option<i64>,
-
-    /// End before messages made at this time
-    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
-    until: Option<i64>,
+    #[command(flatten)]
+    offsets: OffsetArguments,
 
     /// Name of this backfill. One that was interrupted goes on when it is run again under its name;
     /// another name writes everything anew
@@ -75,7 +59,12 @@ pub(super) fn run(arguments: &Arguments, backfill: &BackfillArguments) -> Result
     let mut reader = verify::connect(&context)?;
     let topic = Topic::ask(&mut reader)?;
     let (ledger, mut units) = read_log(&context, parts.store.as_ref(), &topic)?;
-    let asked_for = wanted(&ledger, &backfill.request()?, &topic.identity, &mut reader)?;
+    let asked_for = wanted(
+        &ledger,
+        &backfill.offsets.request()?,
+        &topic.identity,
+        &mut reader,
+    )?;
     units.retain(|unit| {
         let mut asked_for = asked_for.iter();
         asked_for.any(|(of, range)| unit.touches(*of, *range))
@@ -150,23 +139,6 @@ impl BackfillArguments {
             );
         }
         name
-    }
-
-    fn request(&self) -> Result<Request, Failure> {
-        if let (Some(from), Some(to)) = (self.from, self.to)
-            && to < from
-        {
-            let message = format!("--to {to} lies before --from {from}");
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        Ok(Request {
-            partitions: self.partition.clone(),
-            from: self.from,
-            to: self.to,
-            since_ms: self.since,
-            until_ms: self.until,
-            ..Request::default()
-        })
     }
 }
 

@@ -24,6 +24,7 @@ mod plan;
 mod nowhere;
 mod demo;
 mod status;
+mod offsets;
 mod verify;
 mod rewriting;
 mod repair;

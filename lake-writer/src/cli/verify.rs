@@ -12,6 +12,7 @@ use super::Arguments;
 use super::columns::columns;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::offsets::OffsetArguments;
 use super::open;
 use super::output::{Output, print, print_json};
 use crate::source::RangeReader;
@@ -28,25 +29,8 @@ const LINE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArguments {
-    /// Look at this source partition alone; can be repeated
-    #[arg(long, value_name = "NUMBER")]
-    partition: Vec<i32>,
-
-    /// Begin at this offset of each partition
-    #[arg(long, visible_alias = "from-offset", value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
-    from: Option<i64>,
-
-    /// End before this offset of each partition
-    #[arg(long, visible_alias = "to-offset", value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
-    to: Option<i64>,
-
-    /// Begin with messages made at this time, such as 2026-01-31 or 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
-    since: Option<i64>,
-
-    /// End before messages made at this time
-    #[arg(long, value_name = "TIME", value_parser = milliseconds)]
-    until: Option<i64>,
+    #[command(flatten)]
+    offsets: OffsetArguments,
 
     /// Look at a part of the commits, between 0 and 1; the same ones each time
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
@@ -65,17 +49,6 @@ pub(super) struct VerifyArguments {
     findings: usize,
 }
 
-/// A date or an RFC 3339 time, as milliseconds since the epoch; a date begins in UTC.
-pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
-    let midnight = || text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
-    match chrono::DateTime::parse_from_rfc3339(text) {
-        Ok(time) => Ok(time.timestamp_millis()),
-        Err(_) => midnight()
-            .map(|time| time.and_utc().timestamp_millis())
-            .ok_or_else(|| "write a date or a time, such as 2026-01-31T12:00:00Z".into()),
-    }
-}
-
 fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok();
     ratio
@@ -90,20 +63,10 @@ pub(super) fn run(arguments: &Arguments, verify: &VerifyArguments) -> Result<(),
     }
     let (parts, definition) = parts(&context)?;
     let request = Request {
-        partitions: verify.partition.clone(),
-        from: verify.from,
-        to: verify.to,
-        since_ms: verify.since,
-        until_ms: verify.until,
         sample: verify.sample,
         most_findings: verify.findings,
+        ..verify.offsets.request()?
     };
-    if let (Some(from), Some(to)) = (request.from, request.to)
-        && to < from
-    {
-        let message = format!("--to {to} lies before --from {from}");
-        return Err(Failure::new(Exit::Usage, message));
-    }
     let mut reader = match verify.quick {
         true => None,
         false => Some(connect(&context)?),
@@ -316,13 +279,6 @@ fn partition_table(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_a_date_or_rfc_3339() {
-        assert_eq!(milliseconds("1970-01-02"), Ok(86_400_000));
-        assert_eq!(milliseconds("1970-01-01T01:00:00+01:00"), Ok(0));
-        assert!(milliseconds("yesterday").is_err());
-    }
 
     #[test]
     fn a_ratio_lies_between_nothing_and_all() {
