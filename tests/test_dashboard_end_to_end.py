@@ -81,6 +81,6 @@ def test_sales_of_the_producer_are_on_the_page_as_they_are_in_the_lake(
             for period, filters in VIEWS:
                 query = query_of(period, **filters)
                 view = DashboardPage(browser, dashboard.url).open(query)
-                compare(view.read(), judged, dashboard.json(f"/api/figures?{query}")["period"], **filters)
+                compare(view.read(), judged, **filters)
                 view.close()
             tab.close()

@@ -42,7 +42,7 @@ def test_a_sale_is_on_the_screen_in_under_a_second_and_numbers_stay_right(
     time.sleep(12)
     total = stream.stop()
     tab.open_tables()
-    until_equal(tab, mirrored, dashboard, "period=all")
+    until_equal(tab, mirrored)
     # THEN no state in between showed fewer sales than the one before, or a part of a transaction
     seen = [(moment, int(text.replace(",", "")) - before) for moment, text in tab.page.evaluate("window.seen")]
     counts = [count for _, count in seen]
@@ -83,7 +83,7 @@ def test_a_filter_that_changes_in_mid_stream_shows_its_own_numbers(
         time.sleep(0.1)
     stream.stop()
     # AND when it is over they are right
-    until_equal(tab, mirrored, dashboard, query_of("24h", region=wanted), region=wanted)
+    until_equal(tab, mirrored, region=wanted)
     tab.close()
 
 
@@ -97,9 +97,9 @@ def test_late_and_corrected_sales_reach_their_own_minutes(
     # WHEN sales come late: of old days, of last night, of days without any, and of tomorrow
     late = [mirrored.sale(now - datetime.timedelta(days=days, hours=3)) for days in (200, 45, 20, 2, 1, 0.1, -1)]
     mirrored.insert(late)
-    until_equal(tab, mirrored, dashboard, "period=all")
+    until_equal(tab, mirrored)
     query = query_of(between(46, 2))
-    until_equal(DashboardPage(browser, dashboard.url).open(query), mirrored, dashboard, query)
+    until_equal(DashboardPage(browser, dashboard.url).open(query), mirrored)
     # AND when a minute's rollups are made anew, as a repair does
     minutes = mirrored.database.sales_rollup_minute
     with mirrored.database.client.start_session() as session, session.start_transaction():
@@ -108,7 +108,7 @@ def test_late_and_corrected_sales_reach_their_own_minutes(
         assert held
         minutes.delete_many({"bucket": sold}, session=session)
         minutes.insert_many([{**rollup, "_id": f"new {n}"} for n, rollup in enumerate(held)], session=session)
-    until_equal(tab, mirrored, dashboard, "period=all")
+    until_equal(tab, mirrored)
     tab.close()
 
 
@@ -134,7 +134,7 @@ def test_the_page_says_since_when_it_is_stale_and_reconnects(
     stack.mongodb.start()
     expect(freshness).to_have_attribute("data-state", "live", timeout=30_000)
     mirrored.insert([mirrored.sale(datetime.datetime.now(UTC)) for _ in range(50)])
-    until_equal(tab, mirrored, dashboard, "period=all")
+    until_equal(tab, mirrored)
     assert dashboard.running.log.count("the window is loaded") == 1
     tab.close()
 
@@ -158,7 +158,7 @@ def test_the_page_finds_its_server_again(
     config = next(tmp_path.glob("dashboard-*.toml"))
     with dashboard_program.start("--config", config, "--listen", dashboard.host, "--page", page_folder):
         expect(freshness).to_have_attribute("data-state", "live", timeout=30_000)
-        until_equal(tab, mirrored, dashboard, "period=all")
+        until_equal(tab, mirrored)
     tab.close()
 
 

@@ -23,6 +23,7 @@ TABLES = {"regions": "by region", "products": "by product", "categories": "by ca
 _EVERYTHING = """([tiles, tables]) => ({
   drawn: document.body.dataset.drawn, complete: document.body.dataset.complete,
   version: Number(document.body.dataset.version),
+  period: { from: document.body.dataset.from, to: document.body.dataset.to, step: document.body.dataset.step },
   tiles: Object.fromEntries(tiles.map((tile) => [tile, document.getElementById("tile-" + tile).textContent])),
   tables: Object.fromEntries(tables.map((table) => [table,
     [...document.querySelectorAll(`#${table} tbody tr`)].map((row) =>

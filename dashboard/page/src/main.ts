@@ -127,6 +127,9 @@ class Dashboard {
     document.body.dataset.drawn = context.query;
     document.body.dataset.version = String(figures.version);
     document.body.dataset.complete = String(figures.complete);
+    document.body.dataset.from = figures.period.from;
+    document.body.dataset.to = figures.period.to;
+    document.body.dataset.step = figures.period.step;
   }
 }
 
