@@ -104,8 +104,8 @@ bench-contention: cargo venv stack-install ## how writers of one table meet at i
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
 .PHONY: bench-commit-cost
-bench-commit-cost: cargo venv stack-install ## what a commit costs a store; ARGS="--store hdfs"
-	cargo build --locked --release --workspace --bins
+bench-commit-cost: cargo venv stack-install ## what a commit costs; ARGS="--store hdfs", ARGS="--store s3 --cpu"
+	cargo build --locked --release --workspace --bins --features lake-writer/simulation
 	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 

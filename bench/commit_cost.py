@@ -1,8 +1,9 @@
-"""What a commit costs a store: its requests, as the server counts them, and bytes of the log.
+"""What a commit costs: requests, as the store's server counts them, bytes of the log, and CPU of the writer.
 
     sales -> real Kafka -> lake-writer run --until-end, with few commits and with many -> the difference, a commit
 
-S3: the access log of the server. HDFS: the name node's own counters of calls. What a start costs falls out, since
+CPU: the same run with the log kept in the writer's own memory (a program built with the feature `simulation`), by
+turns. S3: the access log of the server. HDFS: the name node's own counters of calls. What a start costs falls out, since
 both runs start once. One day of sales and 13 regions: 13 files a commit.
 
 Run it through `make bench-commit-cost`, or see README.md beside this file.
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -67,24 +69,32 @@ def bytes_of_log(stack: Stack, url: str) -> int:
     return int(listed.split()[0])
 
 
-def run(arguments: argparse.Namespace, stack: Stack, folder: Path, topic: str, commits: int) -> tuple[Counter, int]:
-    """One run of so many commits: requests and bytes of the log."""
-    place = folder / str(commits)
+def prepare(
+    arguments: argparse.Namespace, stack: Stack, folder: Path, name: str, commits: int
+) -> tuple[str, list[str], dict[str, str]]:
+    """A table for a run of so many commits: its URL, the command and the environment."""
+    place = folder / name
     place.mkdir()
     url, settings, keys = table(stack, arguments.store, place)
-    url = f"{url}-{commits}"
-    access_log = Path(os.environ["VGW_ACCESS_LOG"])
-    count = (lambda: requests_of_s3(access_log)) if arguments.store == "s3" else (lambda: requests_of_hdfs(stack))
+    url = f"{url}-{name}"
     config = place / "w.toml"
     config.write_text(
-        f'[source.kafka]\nbootstrap_servers = "{stack.kafka.bootstrap}"\ntopic = "{topic}"\ngroup_id = "{url}"\n'
+        f'[source.kafka]\nbootstrap_servers = "{stack.kafka.bootstrap}"\ntopic = "cost"\ngroup_id = "{url}"\n'
         f'[table]\nurl = "{url}"\nschema = "{ROOT / "schemas" / "sale.avsc"}"\n'
         f"[rotation]\nmax_rows = {arguments.rows // commits}\n[log]\ncheckpoint_after_records = 1000000\n{settings}",
         encoding="utf-8",
     )
-    before = count()
     command = [arguments.writer, "--config", str(config), "--output", "json", "--quiet", "run", "--until-end"]
-    done = subprocess.run(command, env={**os.environ, **keys}, check=True, capture_output=True, text=True)
+    return url, command, {**os.environ, **keys}
+
+
+def run(arguments: argparse.Namespace, stack: Stack, folder: Path, commits: int) -> tuple[Counter, int]:
+    """One run of so many commits: requests and bytes of the log."""
+    url, command, environment = prepare(arguments, stack, folder, str(commits), commits)
+    access_log = Path(os.environ["VGW_ACCESS_LOG"])
+    count = (lambda: requests_of_s3(access_log)) if arguments.store == "s3" else (lambda: requests_of_hdfs(stack))
+    before = count()
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     time.sleep(1)  # the access log is written a moment later
     made = json.loads(done.stdout)["commits"]
     requests = count() - before
@@ -92,26 +102,54 @@ def run(arguments: argparse.Namespace, stack: Stack, folder: Path, topic: str, c
     return requests, bytes_of_log(stack, url)
 
 
+def cpu_of_log(arguments: argparse.Namespace, stack: Stack, folder: Path) -> None:
+    """CPU-seconds of the writer with the log in the store and in memory, by turns; best and median of each."""
+    seconds: dict[str, list[float]] = {"in the store": [], "in memory": []}
+    for turn in range(arguments.turns):
+        for where, taken in seconds.items():
+            name = f"cpu-{turn}-{where.split()[-1]}"
+            _, command, environment = prepare(arguments, stack, folder, name, MANY)
+            if where == "in memory":
+                environment["LAKE_WRITER_LOG_IN_MEMORY"] = "1"
+            process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+            written = json.load(process.stdout)
+            _, status, usage = os.wait4(process.pid, 0)
+            assert status == 0 and written["rows"] == arguments.rows, written
+            taken.append(usage.ru_utime + usage.ru_stime)
+    for where, taken in seconds.items():
+        print(f"{arguments.store}: log {where}: {min(taken):.2f} CPU-s at best, {statistics.median(taken):.2f} by median")
+    best = [min(taken) for taken in seconds.values()]
+    print(f"  {(best[0] - best[1]) / MANY * 1000:.1f} CPU-ms a commit, {best[0] / best[1]:.2f} times as much, {MANY} commits")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
-    parser.add_argument("--store", choices=["hdfs", "s3"], default="s3")
+    parser.add_argument("--store", choices=["hdfs", "local", "s3"], default="s3")
+    parser.add_argument("--cpu", action="store_true", help="compare CPU with a log in memory, and count nothing")
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--rows", type=int, default=600_000)
     parser.add_argument("--writer", default=str(target / "lake-writer"))
     parser.add_argument("--producer", default=str(target / "sales-producer"))
     arguments = parser.parse_args()
+    if arguments.store == "local" and not arguments.cpu:
+        parser.error("nobody counts the requests of a local disk: give --cpu, or another --store")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         os.environ["VGW_ACCESS_LOG"] = str(folder / "access.log")
-        stack = Stack(folder / "stack", only=["kafka", arguments.store], die_with_parent=True)
+        servers = ["kafka"] if arguments.store == "local" else ["kafka", arguments.store]
+        stack = Stack(folder / "stack", only=servers, die_with_parent=True)
         stack.kafka.start()
         try:
             stack.kafka.create_topic("cost", partitions=4)
             sales = [arguments.producer, "--bootstrap", stack.kafka.bootstrap, "--topic", "cost", "--quiet"]
             days = ["--from", "2026-01-30", "--days", "1", "--key", "sale", "--rate", "max"]
             subprocess.run([*sales, *days, "--count", str(arguments.rows)], check=True)
-            few, few_bytes = run(arguments, stack, folder, "cost", FEW)
-            many, many_bytes = run(arguments, stack, folder, "cost", MANY)
+            if arguments.cpu:
+                cpu_of_log(arguments, stack, folder)
+                return
+            few, few_bytes = run(arguments, stack, folder, FEW)
+            many, many_bytes = run(arguments, stack, folder, MANY)
         finally:
             stack.down()
     commits = many.pop("commits") - few.pop("commits")

@@ -25,6 +25,11 @@ pub(super) fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
     let store = store::open::open(&settings.table.url, &settings.store)
         .map_err(|error| Failure::of(Exit::Usage, "open the table", &error))?;
     #[cfg(feature = "simulation")]
+    let store = match std::env::var_os(store::log_in_memory::VARIABLE) {
+        Some(_) => store::log_in_memory::LogInMemory::around(store),
+        None => store,
+    };
+    #[cfg(feature = "simulation")]
     let store = match crate::failpoint::Failpoints::from_environment() {
         Some(points) => points.around_store(store),
         None => store,

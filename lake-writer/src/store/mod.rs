@@ -20,6 +20,8 @@ mod held;
 pub mod memory;
 #[cfg(any(test, feature = "simulation"))]
 pub mod fault;
+#[cfg(any(test, feature = "simulation"))]
+pub mod log_in_memory;
 pub mod probe;
 #[cfg(any(test, feature = "simulation"))]
 pub mod conformance;
