@@ -136,12 +136,14 @@ pub(super) enum Command {
     )]
     Repair(RepairArguments),
 
-    /// Write offsets or times of the topic again, in the place of the files that hold them
+    /// Write offsets or times of the topic again, in the place of the files that hold them, or files
     ///
     /// Commits that touch the offsets are written again whole, with the settings of now, one after the
-    /// other; each replaces exactly what it wrote before. May run beside a writer.
+    /// other; each replaces exactly what it wrote before. A file (CSV, NDJSON, Parquet) is written once
+    /// under a name: again with other bytes, it replaces exactly what it had become before. May run
+    /// beside a writer.
     #[command(
-        after_help = "Examples:\n  lake-writer backfill --dry-run --since 2026-01-31 --until 2026-02-01\n  lake-writer backfill --name smaller-files --partition 3 --from 120000 --to 130000\n  lake-writer backfill --name smaller-files    go on after an interruption"
+        after_help = "Examples:\n  lake-writer backfill --dry-run --since 2026-01-31 --until 2026-02-01\n  lake-writer backfill --name smaller-files --partition 3 --from 120000 --to 130000\n  lake-writer backfill --name smaller-files    go on after an interruption\n  lake-writer backfill --name 2025 --file 2025/*.csv --map \"Vendu le=sold_at\""
     )]
     Backfill(BackfillArguments),
 

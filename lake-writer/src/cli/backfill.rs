@@ -1,7 +1,7 @@
-//! `backfill`: writes offsets or times of the topic again, in the place of what is there.
+//! `backfill`: writes offsets or times of the topic again, in the place of what is there, or files.
 //!
 //! Owns: what is typed and shown, and going on after an interruption.
-//! Does not own: writing (`rewrite`).
+//! Does not own: writing (`rewrite`), what is special to files (`load`).
 
 use std::io::IsTerminal as _;
 
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::load::{self, FileArguments};
 use super::offsets::OffsetArguments;
 use super::output::{Output, print, print_json};
 use super::rewriting::{Topic, begin, read_log};
@@ -25,13 +26,16 @@ pub(super) struct BackfillArguments {
     #[command(flatten)]
     offsets: OffsetArguments,
 
+    #[command(flatten)]
+    files: FileArguments,
+
     /// Name of this backfill. One that was interrupted goes on when it is run again under its name;
     /// another name writes everything anew
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
 
     /// Say what would be written, and write nothing
-    #[arg(long, conflicts_with = "name")]
+    #[arg(long)]
     dry_run: bool,
 }
 
@@ -55,6 +59,13 @@ struct Written {
 
 pub(super) fn run(arguments: &Arguments, backfill: &BackfillArguments) -> Result<(), Failure> {
     let context = Context::new(arguments, Chatter::Little)?;
+    if backfill.files.are_given() {
+        let Some(set) = &backfill.name else {
+            let message = "files need --name: under it the same file is never written twice";
+            return Err(Failure::new(Exit::Usage, message));
+        };
+        return load::run(&context, arguments, &backfill.files, set, backfill.dry_run);
+    }
     let (parts, definition) = verify::parts(&context)?;
     let mut reader = verify::connect(&context)?;
     let topic = Topic::ask(&mut reader)?;

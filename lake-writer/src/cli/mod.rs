@@ -30,6 +30,7 @@ mod rewriting;
 mod repair;
 mod backfill;
 mod place;
+mod load;
 mod log;
 mod files;
 mod sweep;

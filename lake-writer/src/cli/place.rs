@@ -21,7 +21,8 @@ pub(super) struct WhereArguments {
         long,
         value_name = "NUMBER",
         requires = "offset",
-        conflicts_with = "column"
+        conflicts_with = "column",
+        allow_negative_numbers = true
     )]
     partition: Option<i32>,
 

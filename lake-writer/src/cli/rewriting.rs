@@ -58,16 +58,28 @@ pub(super) fn begin(
     definition: &Definition,
     work: &str,
 ) -> Result<Rewriter, Failure> {
-    let table = open::table(&context.settings)?;
-    let metrics = Arc::new(Metrics::new(&store.url()));
-    let runtime = context.runtime.handle().clone();
-    let clock = context.clock.clone();
     let parts = RewriterParts {
-        cuts: CutMaker::new(&context.settings, table, store, runtime, clock, metrics),
+        cuts: cuts(context, store)?,
         definition: definition.clone(),
         chance: Chance::from_entropy(),
     };
     Ok(Rewriter::begin(parts, work)?)
+}
+
+/// Makes files as a writer with these settings does.
+pub(super) fn cuts(context: &Context, store: Arc<dyn Store>) -> Result<CutMaker, Failure> {
+    let table = open::table(&context.settings)?;
+    let metrics = Arc::new(Metrics::new(&store.url()));
+    let runtime = context.runtime.handle().clone();
+    let clock = context.clock.clone();
+    Ok(CutMaker::new(
+        &context.settings,
+        table,
+        store,
+        runtime,
+        clock,
+        metrics,
+    ))
 }
 
 impl From<RewriteError> for Failure {
@@ -76,7 +88,10 @@ impl From<RewriteError> for Failure {
             RewriteError::Source(error) => error.into(),
             RewriteError::Commit(error) => error.into(),
             RewriteError::Store(error) => error.into(),
-            RewriteError::Parquet(_) => Self::new(Exit::Usage, error.to_string()),
+            RewriteError::Parquet(_) | RewriteError::File(_) | RewriteError::SameBytes { .. } => {
+                Self::new(Exit::Usage, error.to_string())
+            }
+            RewriteError::NoNumbers => Self::new(Exit::Failure, error.to_string()),
         }
     }
 }

@@ -41,7 +41,8 @@ impl Plan {
                     beyond.insert(in_words(finding, &finding.detail));
                 }
                 _ if of_finding().next().is_none() => {
-                    let why = "it belongs to no commit of this topic";
+                    let why = "it belongs to no commit of this topic; rows of a file come back with \
+                               `backfill --again`";
                     beyond.insert(in_words(finding, why));
                 }
                 _ => chosen.extend(of_finding().map(|unit| (unit.commit, finding.path.is_some()))),

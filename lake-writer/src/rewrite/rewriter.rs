@@ -1,30 +1,25 @@
 //! Writing a unit again: from the topic to a replacement that stands.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::clock::{Chance, Clock};
+use crate::clock::Chance;
 use crate::commit::record::{Claim, ClaimedSource, Definition, Replace};
 use crate::commit::{CommitError, Log};
 use crate::source::{OffsetRange, RangeReader, SourceError, SourceEvent, SourcePartition};
-use crate::stage::{StagedFile, discard};
-use crate::store::{Store, StoreError};
 use crate::verify::ledger::LedgerRange;
 use crate::writer::assemble::CutMaker;
-use crate::writer::cut::{OpenCut, Relief, Sealed};
+use crate::writer::cut::Sealed;
 use crate::writer::data_file;
 
 use super::RewriteError;
+use super::filling::Filling;
 use super::unit::{Unit, first_message};
 
 /// How long one look for messages waits.
 const POLL_WAIT: Duration = Duration::from_millis(200);
-
-/// Between two looks whether the store has taken what is on its way.
-const RELIEF_WAIT: Duration = Duration::from_millis(2);
 
 /// What a rewriter works with.
 #[derive(Debug)]
@@ -56,11 +51,8 @@ pub enum Outcome {
 /// A session that replaces files, under a claim of its own.
 #[derive(Debug)]
 pub struct Rewriter {
-    /// One for all units: it numbers the files of this session, so that no two have the same name.
-    cut: OpenCut,
-    store: Arc<dyn Store>,
+    filling: Filling,
     runtime: Handle,
-    clock: Arc<dyn Clock>,
     log: Log,
     /// The claim.
     source: SourcePartition,
@@ -81,10 +73,9 @@ impl Rewriter {
             definition,
             chance,
         } = parts;
-        let (store, runtime, clock) =
-            (cuts.store.clone(), cuts.runtime.clone(), cuts.clock.clone());
+        let runtime = cuts.runtime.clone();
         let source = SourcePartition::of_upkeep(work);
-        let opening = Log::open(store.clone(), clock.clone(), chance, definition);
+        let opening = Log::open(cuts.store.clone(), cuts.clock.clone(), chance, definition);
         let mut log = runtime.block_on(opening)?;
         let head = log.state().head.unwrap_or(0);
         let claim = Claim {
@@ -97,10 +88,8 @@ impl Rewriter {
         };
         let held = runtime.block_on(log.claim(claim))?.remove(0).1;
         Ok(Self {
-            cut: cuts.cut(log.session())?,
-            store,
+            filling: Filling::new(&cuts, log.session())?,
             runtime,
-            clock,
             log,
             source,
             epoch: held.epoch,
@@ -141,14 +130,14 @@ impl Rewriter {
         let sealed = match self.read(unit, reader) {
             Ok(sealed) => sealed,
             Err(error) => {
-                self.cut.abandon();
+                self.filling.cut.abandon();
                 return Err(error);
             }
         };
         let partitions: Vec<i32> = unit.offsets().map(|(partition, _)| partition).collect();
-        self.cut.forget(&partitions);
+        self.filling.cut.forget(&partitions);
         if let Some(why) = differs(unit, &sealed) {
-            self.remove(sealed);
+            self.filling.remove(sealed);
             return Ok(Outcome::Refused(why));
         }
         let rows = sealed.files.iter().map(|file| file.rows).sum();
@@ -174,7 +163,7 @@ impl Rewriter {
         let mut open = BTreeMap::new();
         for range in &unit.ranges {
             let (partition, first) = (range.source.partition, first_message(range));
-            self.cut.begin(partition, first);
+            self.filling.cut.begin(partition, first);
             if first < range.range.next() {
                 open.insert(partition, OffsetRange::new(first, range.range.next()));
             }
@@ -186,9 +175,9 @@ impl Rewriter {
         reader.open(&ranges)?;
         let mut sealed = Sealed::default();
         while !open.is_empty() {
-            let cut = &mut self.cut;
+            let cut = &mut self.filling.cut;
             let progress = reader.poll(POLL_WAIT, &mut |message| cut.accept(message))?;
-            self.make_room(&mut sealed)?;
+            self.filling.make_room(&mut sealed)?;
             if let Some(SourceEvent::Away(reason)) = progress.events.into_iter().next() {
                 let action = "reading the topic to write it again".into();
                 return Err(SourceError::Transient { action, reason }.into());
@@ -198,45 +187,8 @@ impl Rewriter {
                 open.remove(partition);
             }
         }
-        self.seal(&mut sealed)?;
+        self.filling.seal(&mut sealed)?;
         Ok(sealed)
-    }
-
-    /// Keeps to the memory budget.
-    fn make_room(&mut self, sealed: &mut Sealed) -> Result<(), StoreError> {
-        loop {
-            match self.cut.relieve()? {
-                Relief::Enough => return Ok(()),
-                Relief::CommitNow => self.seal(sealed)?,
-                Relief::Wait => self.clock.sleep(RELIEF_WAIT),
-            }
-        }
-    }
-
-    fn seal(&mut self, sealed: &mut Sealed) -> Result<(), StoreError> {
-        let sealing = self.cut.seal();
-        let part = match self.runtime.block_on(sealing) {
-            Ok(part) => part,
-            Err(error) => {
-                self.remove(std::mem::take(sealed));
-                return Err(error);
-            }
-        };
-        sealed.ranges.extend(part.ranges);
-        sealed.files.extend(part.files);
-        sealed.dead.extend(part.dead);
-        Ok(())
-    }
-
-    /// What stays is found by a sweep, once this work is claimed anew.
-    fn remove(&self, sealed: Sealed) {
-        let removing = async {
-            let files: Vec<StagedFile> = sealed.files.into_iter().chain(sealed.dead).collect();
-            for file in &files {
-                discard(self.store.as_ref(), &file.staged, &file.target).await;
-            }
-        };
-        self.runtime.block_on(removing);
     }
 }
 

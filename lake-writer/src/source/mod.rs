@@ -8,6 +8,7 @@
 //! the Kafka client.
 //! Does not own: where to start reading. The commit log decides that, never the consumer group.
 
+pub mod file;
 pub mod kafka;
 #[cfg(any(test, feature = "simulation"))]
 pub mod memory;
@@ -32,6 +33,9 @@ impl SourcePartition {
     /// Begins the ids that stand for work on the table and for no topic. No topic's id has a space.
     const UPKEEP: &'static str = "lake-writer ";
 
+    /// And these, files.
+    const FILE: &'static str = "file ";
+
     /// What is claimed for work on the table itself, such as `repair`: of two that claim the same,
     /// the later fences the earlier.
     pub fn of_upkeep(work: &str) -> Self {
@@ -39,6 +43,24 @@ impl SourcePartition {
             topic_id: format!("{}{work}", Self::UPKEEP),
             partition: 0,
         }
+    }
+
+    /// A file that was written into the table: one set's file of this name with these bytes, under a
+    /// negative number that nothing else in the table has. Neither a set's name nor a fingerprint has a
+    /// space or a slash.
+    pub fn of_file(set: &str, name: &str, fingerprint: &str, number: i32) -> Self {
+        Self {
+            topic_id: format!("{}{}{set}/{name} {fingerprint}", Self::UPKEEP, Self::FILE),
+            partition: number,
+        }
+    }
+
+    /// Set, name and fingerprint of the file that it is, if it is one.
+    pub fn as_file(&self) -> Option<(&str, &str, &str)> {
+        let rest = self.topic_id.strip_prefix(Self::UPKEEP)?;
+        let (name, fingerprint) = rest.strip_prefix(Self::FILE)?.rsplit_once(' ')?;
+        let (set, name) = name.split_once('/')?;
+        (self.partition < 0).then_some((set, name, fingerprint))
     }
 
     /// Whether it is a topic's.

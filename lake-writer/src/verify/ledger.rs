@@ -57,7 +57,7 @@ pub(crate) struct LedgerFile {
     pub(crate) path: TablePath,
     /// Number of the record that put it there.
     pub(crate) commit: u64,
-    /// The incarnation of the topic that its offsets belong to.
+    /// The incarnation of the topic that its offsets belong to, or the file that was read instead.
     pub(crate) topic_id: Arc<str>,
     /// Whether it lies below `dead/`.
     pub(crate) is_dead: bool,
@@ -77,7 +77,7 @@ pub(crate) async fn ledger(store: &dyn Store) -> Result<Ledger, CommitError> {
         files,
         ranges,
     } = snapshot(store).await?;
-    let topics = Topics::of(&ranges);
+    let topics = Topics::of(&ranges, state.sources.keys());
     let unpublished = state.unpublished.values();
     let mut staged: BTreeMap<TablePath, Staged> = unpublished
         .flat_map(FileChange::added)
@@ -124,10 +124,17 @@ impl From<NumberedRange> for LedgerRange {
 struct Topics<'a> {
     of_commit: BTreeMap<u64, Arc<str>>,
     ranges: &'a [NumberedRange],
+    /// Files by their numbers, which are negative.
+    of_number: BTreeMap<i32, Arc<str>>,
 }
 
 impl<'a> Topics<'a> {
-    fn of(ranges: &'a [NumberedRange]) -> Self {
+    fn of<'s>(
+        ranges: &'a [NumberedRange],
+        claimed: impl Iterator<Item = &'s SourcePartition>,
+    ) -> Self {
+        let files = claimed.filter(|source| source.partition < 0);
+        let of_number = files.map(|source| (source.partition, source.topic_id.as_str().into()));
         let mut of_commit: BTreeMap<u64, Arc<str>> = BTreeMap::new();
         let mut last: Arc<str> = "".into();
         for NumberedRange { number, range } in ranges {
@@ -136,7 +143,11 @@ impl<'a> Topics<'a> {
             }
             of_commit.entry(*number).or_insert_with(|| last.clone());
         }
-        Self { of_commit, ranges }
+        Self {
+            of_commit,
+            ranges,
+            of_number: of_number.collect(),
+        }
     }
 
     /// Of a commit's file by the commit; of one that a replacement has put there by the last commit
@@ -146,6 +157,9 @@ impl<'a> Topics<'a> {
             return topic.clone();
         }
         let first = facts.sources.first();
+        if let Some(file) = first.and_then(|first| self.of_number.get(&first.partition)) {
+            return file.clone();
+        }
         let holds = |NumberedRange { range, .. }: &&NumberedRange| {
             first.is_some_and(|first| {
                 range.source.partition == first.partition
@@ -156,6 +170,18 @@ impl<'a> Topics<'a> {
         let commit = self.ranges.iter().rfind(holds);
         let topic = commit.and_then(|commit| self.of_commit.get(&commit.number));
         topic.cloned().unwrap_or_else(|| "".into())
+    }
+}
+
+impl LedgerFile {
+    /// Set and name of the file that its rows were read from, if they are not a topic's.
+    pub(crate) fn origin(&self) -> Option<(String, String)> {
+        let source = SourcePartition {
+            topic_id: self.topic_id.to_string(),
+            partition: self.facts.sources.first()?.partition,
+        };
+        let (set, name, _) = source.as_file()?;
+        Some((set.to_owned(), name.to_owned()))
     }
 }
 

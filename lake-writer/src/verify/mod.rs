@@ -201,7 +201,7 @@ impl Comparison<'_> {
         self.report.topic.clone_from(&topic.name);
         self.report.commits.chosen = scope.commits.len() as u64;
 
-        let jobs = self.jobs(&scope, &topic);
+        let jobs = self.jobs(&scope, &topic, request.is_everything());
         let compared = compare::compare(&scope, &jobs, both, self.findings)?;
         self.judge_files(&jobs, &compared);
         let topic_id = &topic.topic_id;
@@ -212,9 +212,10 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// The files to read: of the chosen commits, and foreign ones. Rows are wanted where the topic
+    /// The files to read: of the chosen commits, foreign ones, and, where no part was asked for,
+    /// those that were made of other files. Rows are wanted where the topic
     /// can still say something about a committed range of theirs.
-    fn jobs(&self, scope: &Scope, topic: &TopicIdentity) -> Vec<Job> {
+    fn jobs(&self, scope: &Scope, topic: &TopicIdentity, is_everything: bool) -> Vec<Job> {
         let provable = scope.provable_ranges();
         let mut jobs = Vec::new();
         for (path, size) in &self.inventory.present {
@@ -226,6 +227,8 @@ impl Comparison<'_> {
             let is_present = *file.topic_id == *topic.topic_id;
             let is_chosen = if is_present {
                 touches(&|_| true)
+            } else if file.origin().is_some() {
+                is_everything
             } else {
                 scope.commits.contains(&file.commit)
             };
@@ -288,7 +291,19 @@ impl Comparison<'_> {
     }
 
     fn say_what_is_unproved(&mut self) {
+        let of_files = self
+            .ledger
+            .files
+            .values()
+            .filter(|file| file.origin().is_some());
+        let rows: u64 = of_files.map(|file| file.facts.rows).sum();
         let mut said = Vec::new();
+        if rows > 0 {
+            said.push(format!(
+                "{rows} rows were read from files and not from the topic: they were compared with \
+                 the log's checksums alone"
+            ));
+        }
         for partition in &self.report.partitions {
             if partition.unproved > 0 {
                 let why = match partition.low {

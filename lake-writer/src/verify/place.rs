@@ -187,6 +187,9 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     fn run(&self, reader: &mut dyn RangeReader) -> Result<Places, PlaceError> {
+        if self.partition < 0 {
+            return self.of_file();
+        }
         let topic = reader.identify().map_err(failed)?;
         let source = present(&topic.topic_id, self.partition);
         let holds =
@@ -194,7 +197,8 @@ impl Lookup<'_> {
         let mut ranges = self.ledger.ranges.iter();
         let covering = ranges.find(|range| range.source == source && holds(&range.range));
         if let Some(range) = covering {
-            let found = self.in_files(&topic.topic_id, range.commit)?;
+            let mut found = self.in_files(&topic.topic_id)?;
+            found.commit = Some(range.commit);
             if !found.places.is_empty() {
                 return Ok(found);
             }
@@ -207,6 +211,27 @@ impl Lookup<'_> {
         }
         let marks = reader.watermarks(self.partition).map_err(failed)?;
         Ok(self.uncovered(self.ledger.committed(&source), marks))
+    }
+
+    /// A row of a file that was read instead of the topic.
+    fn of_file(&self) -> Result<Places, PlaceError> {
+        let sources = self.ledger.next.keys();
+        let mut of_number = sources.filter(|source| source.partition == self.partition);
+        let Some((topic_id, (set, name, _))) =
+            of_number.find_map(|source| Some((&source.topic_id, source.as_file()?)))
+        else {
+            let detail = "no file was written into the table under this number";
+            return Ok(Places::nowhere(Answer::NeverInTopic, detail.into()));
+        };
+        let mut found = self.in_files(topic_id)?;
+        match found.places.first() {
+            Some(place) => found.commit = Some(place.commit),
+            None => {
+                let detail = format!("no row of `{name}`, as backfill {set} wrote it");
+                return Ok(Places::nowhere(Answer::NotYetCommitted, detail));
+            }
+        }
+        Ok(found)
     }
 
     fn uncovered(&self, committed: Option<OffsetRange>, marks: Watermarks) -> Places {
@@ -233,7 +258,7 @@ impl Lookup<'_> {
     }
 
     /// Looks into every file whose offsets lie around the one that is wanted.
-    fn in_files(&self, topic_id: &str, commit: u64) -> Result<Places, PlaceError> {
+    fn in_files(&self, topic_id: &str) -> Result<Places, PlaceError> {
         let criteria = [
             Criterion::new(
                 KAFKA_PARTITION,
@@ -256,7 +281,6 @@ impl Lookup<'_> {
             }
         }
         let mut found = search.finish();
-        found.commit = Some(commit);
         if let Some(place) = found.places.first() {
             (found.answer, found.detail) = match &place.reason {
                 Some(reason) => (Answer::DeadLetter, reason.clone()),

@@ -41,6 +41,19 @@ pub struct Request {
     pub most_findings: usize,
 }
 
+impl Request {
+    /// Whether no part of the table is asked for.
+    pub(super) fn is_everything(&self) -> bool {
+        let times = [self.since_ms, self.until_ms];
+        self.partitions.is_empty()
+            && [self.from, self.to]
+                .into_iter()
+                .chain(times)
+                .all(|bound| bound.is_none())
+            && self.sample.is_none()
+    }
+}
+
 /// Offsets that are wanted of one source partition.
 pub(crate) type Wanted = BTreeMap<i32, OffsetRange>;
 

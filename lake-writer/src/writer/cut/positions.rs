@@ -24,15 +24,23 @@ struct Position {
     counts: Counts,
 }
 
-/// Source partitions by number, which is dense in a topic.
+/// Source partitions by number, which is dense in a topic. A file's is negative, and alone.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
+    /// Number of the first: 0 in a topic.
+    base: i32,
     by_number: Vec<Option<Position>>,
 }
 
 impl Positions {
     pub(super) fn begin(&mut self, partition: i32, offset: i64) {
-        let at = usize::try_from(partition).expect("a source partition has a number from 0 on");
+        if self.by_number.iter().all(Option::is_none) {
+            self.by_number.clear();
+            self.base = partition.min(0);
+        }
+        let at = self
+            .at(partition)
+            .expect("a topic's partitions are numbered from 0 on");
         if self.by_number.len() <= at {
             self.by_number.resize(at + 1, None);
         }
@@ -106,7 +114,7 @@ impl Positions {
     /// The ranges that moved; reading goes on behind them.
     pub(super) fn seal(&mut self) -> Vec<SourceRange> {
         let mut ranges = Vec::new();
-        for (partition, position) in (0..).zip(&mut self.by_number) {
+        for (partition, position) in (self.base..).zip(&mut self.by_number) {
             let Some(position) = position.as_mut().filter(|p| p.next > p.start) else {
                 continue;
             };
@@ -127,15 +135,18 @@ impl Positions {
         ranges
     }
 
+    #[inline]
+    fn at(&self, partition: i32) -> Option<usize> {
+        usize::try_from(partition.wrapping_sub(self.base)).ok()
+    }
+
     fn slot(&self, partition: i32) -> Option<usize> {
-        usize::try_from(partition)
-            .ok()
-            .filter(|&at| at < self.by_number.len())
+        self.at(partition).filter(|&at| at < self.by_number.len())
     }
 
     #[inline]
     fn get_mut(&mut self, partition: i32) -> Option<&mut Position> {
-        let at = usize::try_from(partition).ok()?;
+        let at = self.at(partition)?;
         self.by_number.get_mut(at)?.as_mut()
     }
 }
@@ -193,6 +204,21 @@ mod tests {
         positions.advance(1, 2);
         assert_eq!(positions.next(1), Some(8));
         assert_eq!(positions.next(0), None);
+    }
+
+    #[test]
+    fn a_file_has_a_negative_number() {
+        let mut positions = Positions::default();
+        for number in [-12, -7] {
+            positions.begin(number, 0);
+            positions.take(number, 0).expect("wanted").rows += 1;
+            assert!(positions.take(0, 0).is_none());
+            assert_eq!(positions.seal(), [range(number, 0, 1, 1)]);
+            positions.forget(number);
+        }
+        positions.begin(3, 0);
+        assert!(positions.take(-7, 5).is_none());
+        assert!(positions.take(3, 0).is_some());
     }
 
     #[test]
