@@ -23,6 +23,7 @@ from harness.dashboard import Dashboard, made
 from harness.judge import Judge
 from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
+from harness.mirror import Mirror
 from harness.mirrored_sales import MirroredSales
 from harness.programs import ROOT, Program, built, wait_until
 from harness.storage import HdfsStorage, S3Storage
@@ -79,6 +80,17 @@ def database(mongodb: pymongo.MongoClient, tmp_path: Path) -> Iterator[pymongo.d
     name = f"test_{os.getpid()}_{abs(hash(tmp_path)) % 10**9}"
     yield mongodb[name]
     mongodb.drop_database(name)
+
+
+@pytest.fixture
+def mirror_of(lake_writer, kafka, stack, database, tmp_path):
+    """Makes a mirror of a topic."""
+
+    def make(topic: str, **settings: object) -> Mirror:
+        uri = settings.pop("uri", stack.mongodb.uri)
+        return Mirror(lake_writer, kafka, database, tmp_path, topic, uri=uri, **settings)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

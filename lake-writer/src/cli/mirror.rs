@@ -4,13 +4,14 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::sync::watch;
 
 use super::Arguments;
 use super::columns::columns;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::mirror_repair::{self, RepairArguments};
 use super::open;
 use super::output::{Output, print, print_json};
 use super::run::{serve_telemetry, show_progress};
@@ -36,10 +37,26 @@ pub(super) type Mirrored = Result<mirror::Summary, Failure>;
 const LINE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct MirrorArguments {
+    #[command(subcommand)]
+    action: Option<MirrorAction>,
+
     /// Stop once everything up to the high watermarks seen at the start is mirrored
     #[arg(long)]
     until_end: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum MirrorAction {
+    /// Make days of the mirror again from the lake: documents, and rollups added up anew
+    ///
+    /// Stop the mirror first. Messages that the lake does not have yet keep their documents. An
+    /// interrupted repair has to be run again. Without --yes it says what it would do.
+    #[command(
+        after_help = "Examples:\n  lake-writer mirror repair --from-lake\n  lake-writer mirror repair --from-lake --since 2026-01-30 --until 2026-02-01 --yes"
+    )]
+    Repair(RepairArguments),
 }
 
 /// A mirror that is about to run.
@@ -108,7 +125,7 @@ impl Mirror {
     }
 }
 
-fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
+pub(super) fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
     let mongodb = &settings.mirror.mongodb;
     let schema = crate::table::Schema::from_file(&settings.table.schema)
         .map_err(|error| Failure::from(TableError::from(error)))?;
@@ -129,12 +146,15 @@ pub(super) fn check(context: &Context, connect: bool) -> Result<String, Failure>
     Ok(format!("{} has transactions", mongo.place()))
 }
 
-fn missing() -> Failure {
+pub(super) fn missing() -> Failure {
     let message = "mirror.mongodb.uri is not set; write mongodb://host:port/?replicaSet=name";
     Failure::new(Exit::Usage, message)
 }
 
 pub(super) fn run(arguments: &Arguments, mirror: &MirrorArguments) -> Result<(), Failure> {
+    if let Some(MirrorAction::Repair(repair)) = &mirror.action {
+        return mirror_repair::run(arguments, repair);
+    }
     let context = Context::new(arguments, Chatter::Settings)?;
     let stop = stop_on_signals(&context.runtime, &context.line)?;
     let settings = &context.settings;

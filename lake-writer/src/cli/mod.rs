@@ -17,6 +17,8 @@ mod signals;
 mod run;
 #[cfg(feature = "mongodb")]
 mod mirror;
+#[cfg(feature = "mongodb")]
+mod mirror_repair;
 #[cfg(not(feature = "mongodb"))]
 #[path = "no_mirror.rs"]
 mod mirror;

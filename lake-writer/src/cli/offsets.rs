@@ -49,7 +49,7 @@ impl OffsetArguments {
 }
 
 /// A date or an RFC 3339 time, as milliseconds since the epoch; a date begins in UTC.
-fn milliseconds(text: &str) -> Result<i64, String> {
+pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
     let midnight = || text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
     match chrono::DateTime::parse_from_rfc3339(text) {
         Ok(time) => Ok(time.timestamp_millis()),

@@ -24,6 +24,7 @@ mod transaction;
 mod keyed;
 mod lane;
 mod engine;
+mod rebuild;
 pub mod verify;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::writer::{RunMode, Stop};
 pub use database::Mongo;
 pub use failure::{DatabaseError, FailureKind};
 pub use plan::{Plan, PlanError};
+pub use rebuild::{Rebuild, Rebuilt};
 
 /// Everything that a mirror is made of.
 pub struct MirrorParts {

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use arrow_array::ArrayRef;
+use mongodb::bson::RawDocumentBuf;
 
 use crate::decode::{Decoder, Reject, decoder};
 use crate::source::Message;
@@ -276,6 +277,30 @@ impl Making<'_> {
         }
         Ok(Some(self.writer.end(open)))
     }
+}
+
+/// The document of a row, under its place; `None` for one that has none in BSON.
+pub(super) fn document_of(
+    readers: &[Reader<'_>],
+    partition: i32,
+    offset: i64,
+    row: usize,
+) -> Option<RawDocumentBuf> {
+    let message = Message {
+        partition,
+        offset,
+        timestamp_ms: None,
+        key: None,
+        value: None,
+    };
+    let mut writer = Writer::default();
+    let open = writer.begin();
+    write_place(&mut writer, &message);
+    for reader in readers {
+        reader.write(row, &mut writer).ok()?;
+    }
+    writer.end(open);
+    RawDocumentBuf::from_bytes(writer.bytes).ok()
 }
 
 /// `_id: {partition, offset}`.

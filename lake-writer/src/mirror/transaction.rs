@@ -409,7 +409,7 @@ impl Writing {
     }
 
     /// Commits; while the result is unknown it is asked for again, which never commits twice.
-    async fn commit(&self, session: &mut ClientSession) -> Result<(), Stopped> {
+    pub(super) async fn commit(&self, session: &mut ClientSession) -> Result<(), Stopped> {
         const ACTION: &str = "commit a transaction";
         let mut wait = FIRST_WAIT;
         let mut tries = 1;
@@ -485,7 +485,7 @@ impl Command {
         (self.count - 1).to_string()
     }
 
-    fn push(&mut self, document: &[u8]) {
+    pub(super) fn push(&mut self, document: &[u8]) {
         let name = self.next_name();
         self.writer.document(&name, document);
     }

@@ -26,6 +26,7 @@ mod compare;
 mod counts;
 mod report;
 pub mod place;
+pub mod rows;
 
 #[cfg(test)]
 pub(crate) mod tests;

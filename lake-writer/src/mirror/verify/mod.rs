@@ -14,7 +14,7 @@
 mod topic;
 mod offsets;
 mod keys;
-mod rollups;
+pub(super) mod rollups;
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use futures::TryStreamExt as _;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::mirror::failure::DatabaseError;
-use crate::mirror::plan::Rollup;
+use crate::mirror::plan::{Plan, Rollup};
 use crate::mirror::rollup::GRAINS;
 
 use super::{Findings, MirrorFindingKind, MirrorVerifyParts};
@@ -107,7 +107,7 @@ fn differences(
     projected.extend(negated);
     let mut together = doc! {"_id": "$_id"};
     together.extend(added);
-    let complete = complete_from(parts);
+    let complete = complete_from(parts.plan, parts.now_ms);
     let matching = |field: &str| match complete {
         Some(from) => doc! {field: {"$gte": DateTime::from_millis(from)}},
         None => doc! {},
@@ -125,17 +125,17 @@ fn differences(
 }
 
 /// The start of the bucket of a Date, before the epoch too; MongoDB 4.4 has no `$dateTrunc`.
-fn start_of(time: &str, length_ms: i64) -> Bson {
+pub(in crate::mirror) fn start_of(time: &str, length_ms: i64) -> Bson {
     let millis = doc! {"$toLong": format!("${time}")};
     let rest = doc! {"$mod": [millis, length_ms]};
     let rest = doc! {"$mod": [{"$add": [rest, length_ms]}, length_ms]};
     doc! {"$subtract": [format!("${time}"), rest]}.into()
 }
 
-/// First day of which no document has expired; `None` when none ever does.
-fn complete_from(parts: &MirrorVerifyParts<'_>) -> Option<i64> {
-    let ttl_ms = i64::try_from(parts.plan.ttl_seconds?.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let oldest = parts.now_ms.saturating_sub(ttl_ms);
+/// First moment from which no document has expired; `None` when none ever does.
+pub(in crate::mirror) fn complete_from(plan: &Plan, now_ms: i64) -> Option<i64> {
+    let ttl_ms = i64::try_from(plan.ttl_seconds?.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let oldest = now_ms.saturating_sub(ttl_ms);
     Some(
         oldest
             .div_euclid(DAY_MS)
