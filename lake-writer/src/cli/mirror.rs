@@ -27,7 +27,7 @@ use crate::mirror::{
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
 use crate::telemetry::figures::count;
-use crate::writer::assemble::TableError;
+use crate::writer::assemble::{TableError, schema};
 use crate::writer::{RunMode, Stop};
 
 /// What a mirror did, or why it ended.
@@ -127,8 +127,7 @@ impl Mirror {
 
 pub(super) fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
     let mongodb = &settings.mirror.mongodb;
-    let schema = crate::table::Schema::from_file(&settings.table.schema)
-        .map_err(|error| Failure::from(TableError::from(error)))?;
+    let schema = schema(&settings.table)?;
     let plan = Plan::new(mongodb, Arc::new(schema), settings.source.kafka.format)
         .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let mongo = context.runtime.block_on(Mongo::open(mongodb));

@@ -15,7 +15,7 @@ use super::columns::{Builder, Decimal, Vector};
 use super::nested::{Entries, Group, List};
 use super::text::Text;
 use super::{Decoder, Reject, RejectReason, Scalar, check_unfolded, reject, uuid_text};
-use crate::table::Schema;
+use crate::table::Column;
 
 type Done<T = ()> = Result<T, Box<Reject>>;
 
@@ -44,14 +44,14 @@ struct Cursor<'a> {
 }
 
 impl Avro {
-    pub(super) fn new(schema: &Schema) -> Self {
+    pub(super) fn new(columns: &[Column]) -> Self {
         let group = Group {
-            columns: schema.columns.iter().map(Builder::new).collect(),
+            columns: columns.iter().map(Builder::new).collect(),
         };
         Self {
             width: group.columns.iter().map(Builder::width).sum(),
             group,
-            names: NameTree::new(&schema.columns),
+            names: NameTree::new(columns),
             rows: 0,
             bytes: 0,
         }

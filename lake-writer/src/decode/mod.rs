@@ -11,6 +11,7 @@
 mod json;
 mod avro;
 mod civil;
+mod derived;
 mod uuid_text;
 mod columns;
 mod nested;
@@ -23,9 +24,13 @@ use crate::table::Schema;
 
 /// The decoder of a topic's format into a table's columns.
 pub fn decoder(format: Format, schema: &Schema) -> Box<dyn Decoder> {
-    match format {
-        Format::Json => Box::new(json::Json::new(schema)),
-        Format::Avro => Box::new(avro::Avro::new(schema)),
+    let decoder: Box<dyn Decoder> = match format {
+        Format::Json => Box::new(json::Json::new(schema.decoded())),
+        Format::Avro => Box::new(avro::Avro::new(schema.decoded())),
+    };
+    match schema.derivation.origins.is_empty() {
+        true => decoder,
+        false => Box::new(derived::Derived::around(decoder, schema)),
     }
 }
 

@@ -16,3 +16,4 @@ mod split;
 
 pub use router::{LakePartition, Refusal, Router, SKIP};
 pub use split::{Run, Split, Splitter};
+pub(crate) use zone::OffsetCache;

@@ -327,15 +327,13 @@ mod tests {
     }
 
     fn router(entries: &[&str]) -> Router {
-        let schema = Schema {
-            name: "Sale".into(),
-            columns: vec![
-                column("sold_at", Kind::TimestampMicros),
-                column("region", Kind::String),
-                column("store", Kind::Long),
-                column("online", Kind::Boolean),
-            ],
-        };
+        let columns = vec![
+            column("sold_at", Kind::TimestampMicros),
+            column("region", Kind::String),
+            column("store", Kind::Long),
+            column("online", Kind::Boolean),
+        ];
+        let schema = Schema::new("Sale", columns);
         let entries: Vec<String> = entries.iter().map(|&entry| entry.into()).collect();
         let spec = Spec::parse(&entries, &schema, "UTC").expect("a valid spec");
         Router::new(&spec, &schema)
@@ -439,12 +437,8 @@ mod tests {
     fn a_path_of_many_long_values_is_refused() {
         // GIVEN values that fit one by one, four of them together longer than a key may be.
         let long = "y".repeat(200);
-        let schema = Schema {
-            name: "Wide".into(),
-            columns: ["a", "b", "c", "d"]
-                .map(|name| column(name, Kind::String))
-                .into(),
-        };
+        let columns = ["a", "b", "c", "d"].map(|name| column(name, Kind::String));
+        let schema = Schema::new("Wide", columns.into());
         let entries = ["a", "b", "c", "d"].map(String::from);
         let spec = Spec::parse(&entries, &schema, "UTC").expect("a valid spec");
         let mut router = Router::new(&spec, &schema);

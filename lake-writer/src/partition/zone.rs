@@ -15,7 +15,7 @@ const HOUR: i64 = 3_600 * SECOND;
 /// Spans of time with one offset, learned hour by hour from the time zone database: rows come by
 /// the million, changes of the clock twice a year.
 #[derive(Debug)]
-pub(super) struct OffsetCache {
+pub(crate) struct OffsetCache {
     zone: Tz,
     /// Disjoint, sorted, in microseconds of UTC; neighbours with the same offset are joined.
     spans: Vec<(Range<i64>, i32)>,
@@ -23,7 +23,7 @@ pub(super) struct OffsetCache {
 }
 
 impl OffsetCache {
-    pub(super) fn new(zone: Tz) -> Self {
+    pub(crate) fn new(zone: Tz) -> Self {
         let last = if zone == Tz::UTC {
             (i64::MIN..i64::MAX, 0)
         } else {
@@ -37,7 +37,7 @@ impl OffsetCache {
     }
 
     /// Seconds east of UTC at an instant, which must lie in the years that chrono knows.
-    pub(super) fn offset_at(&mut self, micros: i64) -> i32 {
+    pub(crate) fn offset_at(&mut self, micros: i64) -> i32 {
         if self.last.0.contains(&micros) {
             return self.last.1;
         }

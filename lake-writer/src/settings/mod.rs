@@ -139,6 +139,9 @@ settings_table! {
         url: String = String::new(),
         /// Avro schema (`.avsc`) of the table's rows.
         schema: PathBuf = PathBuf::from("schemas/sale.avsc"),
+        /// File of derived columns (`.toml`): looked up in reference tables, or computed from
+        /// fields of messages.
+        derived: Option<PathBuf> = None,
         /// The partition spec: columns, and `date(column)` or `hour(column)` of timestamps.
         partition_by: Vec<String> = vec!["date(sold_at)".into(), "region".into()],
         /// Columns by which rows are sorted inside a file.

@@ -107,7 +107,7 @@ impl Schema {
                 }
             }
         }
-        Ok(Self { name, columns })
+        Ok(Self::new(name, columns))
     }
 }
 

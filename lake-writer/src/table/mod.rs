@@ -9,6 +9,7 @@
 //! Does not own: Parquet's properties (`stage`), the offsets (`commit`).
 
 mod avsc;
+pub mod derived;
 pub mod spec;
 pub mod hive;
 
@@ -26,8 +27,10 @@ pub const KAFKA_OFFSET: &str = "kafka_offset";
 pub struct Schema {
     /// Full name of the Avro record.
     pub name: String,
-    /// Top-level columns.
+    /// Top-level columns: those of messages, then derived ones.
     pub columns: Vec<Column>,
+    /// Where derived columns come from.
+    pub derivation: derived::Derivation,
 }
 
 /// A named value: a top-level column or a field of a nested record.
@@ -154,6 +157,15 @@ impl Column {
 }
 
 impl Schema {
+    /// A schema without derived columns.
+    pub fn new(name: impl Into<String>, columns: Vec<Column>) -> Self {
+        Self {
+            name: name.into(),
+            columns,
+            derivation: derived::Derivation::default(),
+        }
+    }
+
     /// The columns as decoders make them, followed by [`KAFKA_PARTITION`] and [`KAFKA_OFFSET`]:
     /// the shape of every record batch between `decode` and `stage`.
     pub fn arrow(&self) -> SchemaRef {

@@ -188,11 +188,16 @@ fn is_name(text: &str) -> bool {
 }
 
 fn find_column(entry: &str, name: &str, schema: &Schema) -> Result<usize, SpecError> {
-    if let Some(column) = schema.columns.iter().position(|column| column.name == name) {
+    let decoded = schema.decoded();
+    if let Some(column) = decoded.iter().position(|column| column.name == name) {
         return Ok(column);
     }
-    let nearest = schema
-        .columns
+    if schema.columns.iter().any(|column| column.name == name) {
+        let remedy = "it is a derived column; partition by a field of messages".into();
+        let entry = entry.to_owned();
+        return Err(SpecError::UnknownColumn { entry, remedy });
+    }
+    let nearest = decoded
         .iter()
         .map(|column| (strsim::jaro_winkler(&column.name, name), &column.name))
         .max_by(|one, other| one.0.total_cmp(&other.0));
@@ -322,16 +327,14 @@ mod tests {
     }
 
     fn schema() -> Schema {
-        Schema {
-            name: "Sale".into(),
-            columns: vec![
-                column("sold_at", Kind::TimestampMicros),
-                column("region", Kind::String),
-                column("amount", Kind::Double),
-                column("day", Kind::Date),
-                column("Hour", Kind::Int),
-            ],
-        }
+        let columns = vec![
+            column("sold_at", Kind::TimestampMicros),
+            column("region", Kind::String),
+            column("amount", Kind::Double),
+            column("day", Kind::Date),
+            column("Hour", Kind::Int),
+        ];
+        Schema::new("Sale", columns)
     }
 
     fn parse(entries: &[&str]) -> Result<Spec, SpecError> {

@@ -142,9 +142,10 @@ impl LakeReader<'_> {
             true => 0,
             false => folder_hash(lake_partition(&job.path)),
         };
+        let looked_up = self.schema.looked_up();
         let mut sources = Sources::default();
         let hash = file.read(&metadata, &mut |batch| {
-            let entries = entries(batch, job.is_dead, folder)?;
+            let entries = entries(batch, job.is_dead, folder, &looked_up)?;
             for entry in &entries {
                 sources.add(entry);
                 collect.take(entry);
@@ -183,7 +184,12 @@ pub(super) fn check_columns(found: &SchemaRef, expected: &SchemaRef) -> Result<(
     Ok(())
 }
 
-fn entries(batch: &RecordBatch, is_dead: bool, folder: u64) -> Result<Vec<Entry>, FileProblem> {
+fn entries(
+    batch: &RecordBatch,
+    is_dead: bool,
+    folder: u64,
+    looked_up: &[bool],
+) -> Result<Vec<Entry>, FileProblem> {
     let column = |name: &str| {
         batch
             .column_by_name(name)
@@ -198,7 +204,7 @@ fn entries(batch: &RecordBatch, is_dead: bool, folder: u64) -> Result<Vec<Entry>
         found?
     } else {
         // The last two are the place, which is compared by itself.
-        batch.columns()[..batch.num_columns().saturating_sub(2)].to_vec()
+        compared(batch.columns(), looked_up)
     };
     let broken = |error: arrow_schema::ArrowError| FileProblem::Broken(error.to_string());
     let hashes = hash_rows(&hashed, batch.num_rows()).map_err(broken)?;
@@ -216,6 +222,13 @@ fn entries(batch: &RecordBatch, is_dead: bool, folder: u64) -> Result<Vec<Entry>
             folder,
         })
         .collect())
+}
+
+/// Columns that are the message's doing: what was looked up follows a reference table.
+pub(super) fn compared(columns: &[ArrayRef], looked_up: &[bool]) -> Vec<ArrayRef> {
+    let columns = columns.iter().zip(looked_up);
+    let compared = columns.filter(|(_, is_looked_up)| !**is_looked_up);
+    compared.map(|(column, _)| column.clone()).collect()
 }
 
 /// Offsets of a file's rows by source partition.

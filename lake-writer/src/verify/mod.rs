@@ -39,6 +39,7 @@ use crate::commit::CommitError;
 use crate::commit::record::Definition;
 use crate::source::{RangeReader, SourceError, TopicIdentity, Watermarks};
 use crate::store::StoreError;
+use crate::table::Schema;
 
 use both::BothSides;
 use files::Inventory;
@@ -123,6 +124,7 @@ pub fn verify(
         None => quick(&ledger, &inventory, &mut report, &mut findings),
         Some(reader) => {
             let mut comparison = Comparison {
+                schema: &parts.schema,
                 ledger: &ledger,
                 inventory: &inventory,
                 report: &mut report,
@@ -179,6 +181,7 @@ fn quick(ledger: &Ledger, inventory: &Inventory, report: &mut Report, findings: 
 
 /// A comparison of contents, and where its outcome goes.
 struct Comparison<'a> {
+    schema: &'a Schema,
     ledger: &'a Ledger,
     inventory: &'a Inventory,
     report: &'a mut Report,
@@ -299,6 +302,13 @@ impl Comparison<'_> {
             .filter(|file| file.origin().is_some());
         let rows: u64 = of_files.map(|file| file.facts.rows).sum();
         let mut said = Vec::new();
+        let looked_up = self.schema.looked_up_names();
+        if !looked_up.is_empty() {
+            said.push(format!(
+                "{} were looked up in reference tables, which may have changed since",
+                looked_up.join(", ")
+            ));
+        }
         if rows > 0 {
             said.push(format!(
                 "{rows} rows were read from files and not from the topic: they were compared with \

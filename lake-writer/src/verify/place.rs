@@ -409,10 +409,7 @@ fn may_hold(file: &LedgerFile, parts: &VerifyParts, column: &Column, value: &str
 /// The value as an array of one, by the decoder of JSON messages: so a decimal, a timestamp or a
 /// date is written as in a message.
 fn parse(column: &Column, value: &str) -> Result<ArrayRef, PlaceError> {
-    let schema = Schema {
-        name: column.name.clone(),
-        columns: vec![column.clone()],
-    };
+    let schema = Schema::new(column.name.clone(), vec![column.clone()]);
     let mut decoder = decoder(Format::Json, &schema);
     let name = serde_json::Value::from(column.name.as_str());
     let text = serde_json::Value::from(value);

@@ -23,6 +23,7 @@ use crate::table::spec::Spec;
 use super::VerifyError;
 use super::entry::{Entry, Kind};
 use super::hash::{RowHash, hash_rows};
+use super::lake::compared;
 
 /// How long one look for messages waits.
 const POLL_WAIT: Duration = Duration::from_millis(200);
@@ -81,6 +82,7 @@ pub(crate) fn read_rounds(
 /// Turns messages into entries.
 pub(super) struct Translator<'a> {
     schema: &'a Schema,
+    looked_up: Vec<bool>,
     spec: &'a Spec,
     decoder: Box<dyn Decoder>,
     router: Router,
@@ -95,6 +97,7 @@ impl<'a> Translator<'a> {
         Self {
             decoder: decoder(format, schema),
             router: Router::new(spec, schema),
+            looked_up: schema.looked_up(),
             folders: Vec::new(),
             places: Vec::new(),
             schema,
@@ -144,7 +147,7 @@ impl<'a> Translator<'a> {
         let new = self.router.partitions()[known..].iter();
         self.folders
             .extend(new.map(|partition| folder_hash(&partition.path)));
-        let columns = self.decoder.finish();
+        let columns = compared(&self.decoder.finish(), &self.looked_up);
         let hashes = hash_rows(&columns, self.places.len())?;
         for ((partition, offset, id), hash) in self.places.drain(..).zip(hashes) {
             if id != SKIP {

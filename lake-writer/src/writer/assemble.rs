@@ -13,6 +13,7 @@ use crate::stage::{SortByError, Sorting};
 use crate::store::Store;
 use crate::table::Schema;
 use crate::table::SchemaFileError;
+use crate::table::derived::DerivationError;
 use crate::table::spec::{Spec, SpecError};
 use crate::telemetry::Metrics;
 
@@ -36,6 +37,9 @@ pub enum TableError {
     /// `table.schema`.
     #[error(transparent)]
     Schema(#[from] SchemaFileError),
+    /// `table.derived`.
+    #[error(transparent)]
+    Derived(#[from] DerivationError),
     /// `table.partition_by` or `table.time_zone`.
     #[error("table.partition_by: {0}")]
     Spec(#[from] SpecError),
@@ -44,13 +48,25 @@ pub enum TableError {
     SortBy(#[from] SortByError),
 }
 
+/// The columns that the settings name: those of messages, and derived ones.
+///
+/// # Errors
+/// Naming the file, the column and the remedy.
+pub fn schema(settings: &crate::settings::Table) -> Result<Schema, TableError> {
+    let schema = Schema::from_file(&settings.schema)?;
+    Ok(match &settings.derived {
+        Some(path) => schema.with_derived(path)?,
+        None => schema,
+    })
+}
+
 impl Table {
     /// Reads the schema file and checks the rest against it.
     ///
     /// # Errors
     /// Naming the key, the column and the remedy.
     pub fn from_settings(settings: &crate::settings::Table) -> Result<Self, TableError> {
-        let schema = Schema::from_file(&settings.schema)?;
+        let schema = schema(settings)?;
         let spec = Spec::parse(&settings.partition_by, &schema, &settings.time_zone)?;
         let sorting = Sorting::parse(&settings.sort_by, &schema)?;
         Ok(Self {

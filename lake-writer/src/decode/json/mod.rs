@@ -54,7 +54,7 @@ use self::scan::Cursor;
 use super::columns::Builder;
 use super::nested::Group;
 use super::{Decoder, Reject, RejectReason, Scalar};
-use crate::table::Schema;
+use crate::table::Column;
 
 /// Decodes JSON messages.
 #[derive(Debug)]
@@ -70,14 +70,14 @@ pub(super) struct Json {
 }
 
 impl Json {
-    pub(super) fn new(schema: &Schema) -> Self {
+    pub(super) fn new(columns: &[Column]) -> Self {
         let group = Group {
-            columns: schema.columns.iter().map(Builder::new).collect(),
+            columns: columns.iter().map(Builder::new).collect(),
         };
         Self {
             width: group.columns.iter().map(Builder::width).sum(),
             group,
-            plan: RecordPlan::new(&schema.columns),
+            plan: RecordPlan::new(columns),
             rows: 0,
             bytes: 0,
             unknown: 0,

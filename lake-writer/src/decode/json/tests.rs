@@ -5,18 +5,19 @@ use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosec
 use arrow_array::{Array, RecordBatch};
 
 use super::*;
+use crate::table::Schema;
 
 const SALE: &str = r#"{"sale_id":"0191D5B2-7c3e-7a91-8f4e-1d2c3b4a5f60","sold_at":"2026-03-14T10:15:30.123456Z","region":"Île-de-France","store_id":"S0042","product_id":"P00017","product_name":"Café moulu 250 g","category":"Épicerie","quantity":2,"unit_price":4.35,"amount":8.70,"currency":"EUR","customer_id":"C0012345","channel":"store"}"#;
 
 fn sales() -> Json {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/sale.avsc");
-    Json::new(&Schema::from_file(&path).unwrap())
+    Json::new(&Schema::from_file(&path).unwrap().columns)
 }
 
 /// A decoder of the given Avro fields.
 fn of(fields: &str) -> Json {
     let avsc = format!(r#"{{"type": "record", "name": "T", "fields": [{fields}]}}"#);
-    Json::new(&Schema::from_avsc(&avsc).unwrap())
+    Json::new(&Schema::from_avsc(&avsc).unwrap().columns)
 }
 
 /// A decoder of one field `c`.

@@ -12,7 +12,7 @@ use crate::mirror::keyed::Key;
 use crate::table::{KAFKA_OFFSET, KAFKA_PARTITION};
 
 use super::offsets::{StoredDead, dead_letters};
-use super::topic::{Expected, hash, read};
+use super::topic::{self, Expected, hash, read};
 use super::{MirrorFindingKind, MirrorPartition, MirrorVerifyError, Range, Sides};
 
 /// What the topic says last about a key.
@@ -62,6 +62,7 @@ fn read_partition(
 ) -> Result<(), MirrorVerifyError> {
     let mut messages = 0;
     let mut differing = Vec::new();
+    let plan = sides.parts.plan;
     read(sides, range, &mut |offset, value, expected| {
         messages += 1;
         let place = (range.partition, offset);
@@ -78,7 +79,7 @@ fn read_partition(
                 if letter.is_some() {
                     differing.push((MirrorFindingKind::Doubled, place));
                 }
-                let content = Some(hash(document));
+                let content = Some(topic::content(plan, document));
                 if let Some((key, _)) = Key::of(document) {
                     last.insert(key, Last { place, content });
                 }
@@ -119,7 +120,7 @@ fn compare_documents(
     last: &mut HashMap<Key, Last>,
 ) -> Result<(), MirrorVerifyError> {
     const ACTION: &str = "read documents";
-    let (mongo, runtime) = (sides.parts.mongo, sides.parts.runtime);
+    let (mongo, runtime, plan) = (sides.parts.mongo, sides.parts.runtime, sides.parts.plan);
     let failed = |error: mongodb::error::Error| DatabaseError::of(ACTION, &error);
     let collection = mongo
         .database
@@ -137,7 +138,7 @@ fn compare_documents(
             .zip(range)
             .is_some_and(|((_, offset), range)| offset >= range.next || offset < range.from);
         let (kind, detail) = match expected.map(|last| last.content) {
-            Some(Some(content)) if content == hash(document.as_bytes()) => continue,
+            Some(Some(found)) if found == topic::content(plan, document.as_bytes()) => continue,
             _ if is_outside => continue,
             Some(Some(_)) => (
                 MirrorFindingKind::Differing,

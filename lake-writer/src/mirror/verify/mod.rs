@@ -274,6 +274,13 @@ fn say_what_is_unproved(parts: &MirrorVerifyParts<'_>, report: &mut MirrorReport
             ));
         }
     }
+    let looked_up = parts.plan.schema.looked_up_names();
+    if !looked_up.is_empty() {
+        report.unproved.push(format!(
+            "{}: looked up in reference tables, which may have changed since",
+            looked_up.join(", ")
+        ));
+    }
     if parts.plan.ttl_seconds.is_some() && parts.plan.rollup.is_some() {
         let limit = "rollups of days whose documents have begun to expire";
         report.unproved.push(limit.into());

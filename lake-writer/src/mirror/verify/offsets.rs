@@ -8,8 +8,9 @@ use mongodb::bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc
 use crate::mirror::checkpoint::{self, Checkpoint};
 use crate::mirror::database::Mongo;
 use crate::mirror::failure::DatabaseError;
+use crate::mirror::plan::Plan;
 
-use super::topic::{Expected, hash, read};
+use super::topic::{Expected, content, hash, read};
 use super::{MirrorFindingKind, MirrorPartition, MirrorVerifyError, Range, Sides, next_offsets};
 
 /// Offsets whose hashes are held at a time.
@@ -60,10 +61,11 @@ fn compare_stretch(
     report: &mut MirrorPartition,
 ) -> Result<(), MirrorVerifyError> {
     let mut wanted: BTreeMap<i64, (u128, Want)> = BTreeMap::new();
+    let plan = sides.parts.plan;
     read(sides, range, &mut |offset, value, expected| {
         let want = match expected {
             Expected::Document { document, millis } => Want::Document {
-                content: hash(document),
+                content: content(plan, document),
                 millis,
             },
             Expected::Dead(letter) => Want::Dead(hash(letter)),
@@ -72,7 +74,7 @@ fn compare_stretch(
         wanted.insert(offset, (value, want));
     })?;
     let (mongo, runtime) = (sides.parts.mongo, sides.parts.runtime);
-    let documents = runtime.block_on(documents(mongo, range))?;
+    let documents = runtime.block_on(documents(mongo, plan, range))?;
     let dead = runtime.block_on(dead_letters(mongo, Some(range)))?;
     let messages = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
     report.gaps += u64::try_from(range.next - range.from - messages).unwrap_or(0);
@@ -185,7 +187,11 @@ fn place(document: &RawDocument) -> Option<(i32, i64)> {
     ))
 }
 
-async fn documents(mongo: &Mongo, range: Range) -> Result<BTreeMap<i64, u128>, DatabaseError> {
+async fn documents(
+    mongo: &Mongo,
+    plan: &Plan,
+    range: Range,
+) -> Result<BTreeMap<i64, u128>, DatabaseError> {
     let collection = mongo
         .database
         .collection::<RawDocumentBuf>(mongo.documents());
@@ -194,7 +200,7 @@ async fn documents(mongo: &Mongo, range: Range) -> Result<BTreeMap<i64, u128>, D
         .await?;
     let hashes = cursor.try_fold(BTreeMap::new(), |mut hashes, document| async move {
         if let Some((_, offset)) = place(&document) {
-            hashes.insert(offset, hash(document.as_bytes()));
+            hashes.insert(offset, content(plan, document.as_bytes()));
         }
         Ok(hashes)
     });

@@ -1,5 +1,6 @@
 //! The topic's side: what each message should have become.
 
+use mongodb::bson::{RawDocument, RawDocumentBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::mirror::batch::Batch;
@@ -31,6 +32,25 @@ pub(super) enum Expected<'a> {
 /// Content of a document, or of the value that a dead letter keeps.
 pub(super) fn hash(bytes: &[u8]) -> u128 {
     xxh3_128(bytes)
+}
+
+/// What is compared of a document: what was looked up follows a reference table, and is left out.
+pub(super) fn content(plan: &Plan, document: &[u8]) -> u128 {
+    let looked_up = plan.schema.looked_up_names();
+    let raw = match looked_up.is_empty() {
+        true => None,
+        false => RawDocument::from_bytes(document).ok(),
+    };
+    let Some(raw) = raw else {
+        return hash(document);
+    };
+    let mut kept = RawDocumentBuf::new();
+    for (name, value) in raw.iter().flatten() {
+        if !looked_up.contains(&name.as_str()) {
+            kept.append(name, value);
+        }
+    }
+    hash(kept.as_bytes())
 }
 
 /// Reads a range and tells what each message of it should have become, with the hash of its value.

@@ -30,7 +30,7 @@ impl ColumnMap {
         columns: &[String],
         schema: &Schema,
     ) -> Result<Mapping, FileError> {
-        let names = || schema.columns.iter().map(|column| column.name.as_str());
+        let names = || schema.decoded().iter().map(|column| column.name.as_str());
         for (column, field) in &self.0 {
             let refused = |problem: String| FileError::Map {
                 column: column.clone(),
@@ -99,7 +99,7 @@ fn refuse_missing(
     fields: &[Option<usize>],
     schema: &Schema,
 ) -> Result<(), FileError> {
-    let required = schema.columns.iter().enumerate();
+    let required = schema.decoded().iter().enumerate();
     let required = required.filter(|(_, column)| !column.nullable && column.default.is_none());
     let missing = required.filter(|(index, _)| !fields.contains(&Some(*index)));
     let missing: Vec<&str> = missing.map(|(_, column)| column.name.as_str()).collect();

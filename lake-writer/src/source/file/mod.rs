@@ -15,6 +15,7 @@ mod columnar;
 mod delimited;
 mod lines;
 mod mapping;
+pub mod reference;
 mod spelling;
 #[cfg(test)]
 mod tests;

@@ -161,10 +161,7 @@ fn folders() -> (Schema, Spec) {
         column: 0,
         transform: Transform::Date,
     };
-    let schema = Schema {
-        name: DEAD_LETTERS.into(),
-        columns: vec![timestamp],
-    };
+    let schema = Schema::new(DEAD_LETTERS, vec![timestamp]);
     let spec = Spec {
         fields: vec![date],
         ..Spec::unpartitioned()
