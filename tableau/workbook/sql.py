@@ -26,6 +26,8 @@ class Shown:
 
     instance: Instance
     caption: str
+    # Of the column: integer, real, string, datetime.
+    datatype: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class _Sheet:
         )
 
     def _caption(self, instance: Instance) -> Shown:
-        return Shown(instance, self.scope.columns[instance.column].caption)
+        column = self.scope.columns[instance.column]
+        return Shown(instance, column.caption, column.datatype)
 
     def _column(self, name: str) -> str:
         column = self.scope.columns[name]
