@@ -22,8 +22,10 @@ IMPORTED = {
     ' processContents="skip"/></xs:attributeGroup>',
     XML: '<xs:attribute name="base" type="xs:anyURI"/>',
 }
-# The schema has one root, <workbook>; a .tds file is what stands in it as <datasource>.
-DATASOURCE = '<xs:element name="datasource" type="DataSource-CT"/>'
+# The schema has one root, <workbook>; a .tds file and a .trex file are what stands in it as these.
+ROOTS = (
+    '<xs:element name="datasource" type="DataSource-CT"/><xs:element name="manifest" type="ExtensionManifest-CT"/>'
+)
 
 
 def schema(version: str) -> etree.XMLSchema:
@@ -40,7 +42,7 @@ def schema(version: str) -> etree.XMLSchema:
             assert bare in text
             text = text.replace(bare, f'<xs:import namespace="{namespace}" schemaLocation="{file.name}"/>')
         whole = Path(place) / "workbook.xsd"
-        whole.write_text(text.replace("</xs:schema>", f"{DATASOURCE}</xs:schema>"), encoding="utf-8")
+        whole.write_text(text.replace("</xs:schema>", f"{ROOTS}</xs:schema>"), encoding="utf-8")
         return etree.XMLSchema(etree.parse(str(whole)))
 
 
