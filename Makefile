@@ -109,6 +109,20 @@ bench-commit-cost: cargo venv stack-install ## what a commit costs a store; ARGS
 	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: workbook
+workbook: ## the workbook, data source and extension manifest of tableau/, from schema and settings
+	$(PYTHON) tableau/make_workbook.py --to tableau
+	$(PYTHON) tableau/make_extension.py --to tableau/lake-refresh.trex
+
+.PHONY: workbook-pictures
+workbook-pictures: venv ## the workbook's dashboard drawn into docs/images, from the sales of the screenshots
+	PYTHONPATH=tests:hadoop "$(VENV)/bin/python" -m harness.sheet_pictures --out docs/images
+
+# CLONE: a clone of Tableau's repository, where that cannot be reached from here.
+.PHONY: tableau-extension
+tableau-extension: dashboard-page ## Tableau's own library beside the page, for the refresh extension; CLONE=folder
+	dashboard/page/tableau-library "$(PAGE)" $(CLONE)
+
 .PHONY: report
 report: venv system-packages ## the report (French) as a PDF, compte-rendu.pdf
 	"$(VENV)/bin/python" docs/make_report.py docs/compte-rendu.md compte-rendu.pdf
