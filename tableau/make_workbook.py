@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Workbook and data source for Tableau, from the settings of a table and its Avro schema.
 
-    sales.toml, sale.avsc -> sales.twb, sales.tds        on the live endpoint
+    workbook.toml, sale.avsc -> sales.twb, sales.tds        on the live endpoint
     … --extract sales.hyper -> the same on an extract; --package puts both into one sales.twbx
 
     python tableau/make_workbook.py --to FOLDER [--host HOST --port PORT --user USER | --extract FILE [--package]]
@@ -53,7 +53,7 @@ def main() -> int:
     """Parses the arguments and says what was written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the files are written")
-    parser.add_argument("--settings", type=Path, default=HERE / "sales.toml", metavar="FILE", help="[sales.toml]")
+    parser.add_argument("--settings", type=Path, default=HERE / "workbook.toml", metavar="FILE", help="[workbook.toml]")
     parser.add_argument("--name", help="of the files, without an ending [that of the settings]")
     parser.add_argument("--host", default=Live.host, help="of the endpoint [localhost]")
     parser.add_argument("--port", type=int, default=Live.port, help="[5433]")

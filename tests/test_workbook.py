@@ -1,6 +1,6 @@
 """The Tableau workbook: the same bytes each time, valid by Tableau's schemas, and its queries give the right answers.
 
-    tableau/sales.toml, schemas/sale.avsc -> make_workbook -> XSD, SQL on DuckDB, pictures
+    tableau/workbook.toml, schemas/sale.avsc -> make_workbook -> XSD, SQL on DuckDB, pictures
 
 Tableau itself is not there: that it opens the files is not tested. Whether what they use is defined is
 test_workbook_check.py's.
@@ -59,7 +59,7 @@ def make(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return read(TABLEAU / "sales.toml")
+    return read(TABLEAU / "workbook.toml")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_mistakes_are_named(tmp_path):
     assert "no-such.hyper" in make("--to", tmp_path, "--extract", "no-such.hyper", "--package", code=1).stderr
     assert "--package needs --extract" in make("--to", tmp_path, "--package", code=2).stderr
     other = tmp_path / "other.toml"
-    content = (TABLEAU / "sales.toml").read_text(encoding="utf-8")
+    content = (TABLEAU / "workbook.toml").read_text(encoding="utf-8")
     other.write_text(content.replace("../schemas", str(ROOT / "schemas")).replace('"amount"\nq', '"amuont"\nq'))
     assert "amuont" in make("--to", tmp_path, "--settings", other, code=1).stderr
     assert not list(tmp_path.glob("*.twb*"))
@@ -136,7 +136,7 @@ def test_another_topic_has_its_own_workbook(tmp_path, schemas):
         ' "type": ["null", "string"]}, {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A"]}},'
         ' {"name": "total", "type": "double"}, {"name": "pieces", "type": "int"}]}'
     )
-    content = (TABLEAU / "sales.toml").read_text(encoding="utf-8").replace("../schemas/sale.avsc", "order.avsc")
+    content = (TABLEAU / "workbook.toml").read_text(encoding="utf-8").replace("../schemas/sale.avsc", "order.avsc")
     parts = {"sale_id": "number", "sold_at": "day", "region": "département", "product_name": "article",
              "category": "kind", "amount": "total", "quantity": "pieces"}  # fmt: skip
     for ours, theirs in parts.items():
@@ -155,10 +155,10 @@ def test_another_topic_has_its_own_workbook(tmp_path, schemas):
 
 def test_a_type_that_tableau_lacks_is_an_error(tmp_path):
     (tmp_path / "sale.avsc").write_text('{"fields": [{"name": "x", "type": {"type": "map", "values": "int"}}]}')
-    content = (TABLEAU / "sales.toml").read_text(encoding="utf-8").replace("../schemas/", "")
-    (tmp_path / "sales.toml").write_text(content)
+    content = (TABLEAU / "workbook.toml").read_text(encoding="utf-8").replace("../schemas/", "")
+    (tmp_path / "workbook.toml").write_text(content)
     with pytest.raises(SettingsError, match="map"):
-        read(tmp_path / "sales.toml")
+        read(tmp_path / "workbook.toml")
 
 
 # -- the queries ----------------------------------------------------------------------------------
