@@ -82,9 +82,9 @@ class Document:
         view = add(parent, "shared-view", {"name": self.source})
         self._sources(view)
         self._dependencies(view, self.design.filters)
-        for group, use in enumerate(self.design.filters, 2):
+        for use in self.design.filters:
             # In the context: the best products are those of what these leave.
-            filtered = {"column": self._of(use), "context": "true", "filter-group": str(group)}
+            filtered = {"column": self._of(use), "context": "true"}
             if use.type == "quantitative":
                 add(view, "filter", {"class": "quantitative", **filtered, "included-values": "all"})
                 continue

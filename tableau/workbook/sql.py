@@ -1,4 +1,4 @@
-"""What a worksheet asks for, as SQL for DuckDB: from the workbook's file alone.
+"""What a worksheet asks for, as SQL for DuckDB or for Tableau's Hyper: from the workbook's file alone.
 
     <workbook>, sheet, table -> fields on the shelves, filters in Tableau's order, sort -> SELECT
 
@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from .fields import AGGREGATES, GENERATED, MEASURE_NAMES, MEASURE_VALUES
 from .formula import parse
 from .reading import Instance, Scope, references, scopes, shared_filters, sheets, slices
+
+# An instant as a time in UTC, whatever the zone of the session is.
+DUCKDB_INSTANT = "make_timestamp(epoch_us({}))"
+HYPER_INSTANT = "({} AT TIME ZONE 'UTC')"
 
 
 class QueryError(Exception):
@@ -39,17 +43,17 @@ class Query:
     measures: tuple[Shown, ...]
 
 
-def query(workbook: ET.Element, sheet: str, table: str) -> Query:
+def query(workbook: ET.Element, sheet: str, table: str, instant: str = DUCKDB_INSTANT) -> Query:
     """The query of a worksheet. `table` is SQL for the rows, such as read_parquet(…). Raises QueryError."""
     found = sheets(workbook).get(sheet)
     if found is None:
         raise QueryError(f"there is no sheet {sheet}")
-    return _Sheet(workbook, found, table).query()
+    return _Sheet(workbook, found, table, instant).query()
 
 
 class _Sheet:
-    def __init__(self, workbook: ET.Element, sheet: ET.Element, table: str) -> None:
-        self.sheet, self.table = sheet, table
+    def __init__(self, workbook: ET.Element, sheet: ET.Element, table: str, instant: str) -> None:
+        self.sheet, self.table, self.instant = sheet, table, instant
         self.view = sheet.find("table/view")
         declared = scopes(self.view)
         if len(declared) != 1:
@@ -97,8 +101,7 @@ class _Sheet:
         if column.formula is not None:
             return parse(column.formula).sql(self._column)
         quoted = f'"{name[1:-1]}"'
-        # An instant as a time in UTC, whatever the zone of the session is.
-        return f"make_timestamp(epoch_us({quoted}))" if column.datatype == "datetime" else quoted
+        return self.instant.format(quoted) if column.datatype == "datetime" else quoted
 
     def _instance(self, it: Instance) -> str:
         column = self._column(it.column)
