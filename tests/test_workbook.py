@@ -116,6 +116,9 @@ def test_the_endpoint_is_the_one_that_was_asked_for(tmp_path):
         (found,) = [it for it in ET.parse(tmp_path / file).iter("connection") if it.get("class") == "postgres"]
         assert (found.get("server"), found.get("port"), found.get("username")) == ("lake.example", "6000", "me")
         assert ET.parse(tmp_path / file).find(".//relation").get("table") == "[public].[sales]"
+    make("--to", tmp_path, "--table", "sales_live", "--name", "live")
+    tables = {it.get("table") for it in ET.parse(tmp_path / "live.twb").iter("relation")}
+    assert tables == {"[public].[sales_live]"}
 
 
 def test_mistakes_are_named(tmp_path):

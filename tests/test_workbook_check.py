@@ -29,6 +29,13 @@ def test_the_workbook_is_sound(committed):
     assert faults(committed) == []
 
 
+def test_the_data_source_alone_is_sound_and_its_faults_are_found():
+    source = ET.parse(ROOT / "tableau" / "sales.tds").getroot()
+    assert faults(source) == []
+    source.find("column[@name='[calc_average]']/calculation").set("formula", "SUM([amuont])")
+    assert faults(source) == ["the formula of [calc_average] uses [amuont], which is not defined"]
+
+
 def test_filters_act_on_every_sheet(committed):
     shared = shared_filters(committed)
     fields = [references(column)[0][1] for column in shared]

@@ -18,9 +18,9 @@ from .formula import Formula, FormulaError, parse
 from .reading import Column, Instance, Scope, columns, references, scopes, shared_filters, sheets, slices, sources
 
 
-def faults(workbook: ET.Element) -> list[str]:
-    """Everything that is wrong; empty for a sound workbook."""
-    return list(_faults(workbook))
+def faults(root: ET.Element) -> list[str]:
+    """Everything that is wrong; empty for a sound workbook or, of a .tds file, a sound data source."""
+    return list(_source_faults(root) if root.tag == "datasource" else _faults(root))
 
 
 def _faults(workbook: ET.Element) -> Iterator[str]:

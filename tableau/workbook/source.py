@@ -28,6 +28,8 @@ class Live:
     database: str = "lake"
     user: str = "lake"
     schema: str = "public"
+    # Empty: that of the settings.
+    table: str = ""
     # Empty: as the server wants it; require: TLS or nothing.
     sslmode: str = ""
 
@@ -88,7 +90,7 @@ def tds(settings: Settings, design: Design, place: Live | Extract, version: str)
 
 def _connection(top: ET.Element, settings: Settings, place: Live | Extract) -> dict[str, str]:
     if isinstance(place, Live):
-        kind, caption, table = "postgres", place.host, f"[{place.schema}].[{settings.name}]"
+        kind, caption, table = "postgres", place.host, f"[{place.schema}].[{place.table or settings.name}]"
         attributes = {
             "authentication": "username-password", "class": "postgres", "dbname": place.database,
             "one-time-sql": "", "port": str(place.port), "server": place.host, "sslmode": place.sslmode,
