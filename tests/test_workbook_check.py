@@ -99,6 +99,18 @@ def use(name: str) -> str:
     return f"view/datasource-dependencies/column-instance[@name='{name}']"
 
 
+def linked(old: str, new: str) -> Callable[[ET.Element], None]:
+    """Replaces a part of what the first action passes on."""
+
+    def plant(workbook: ET.Element) -> None:
+        link = workbook.find(f"{ACTION}/link")
+        assert old in link.get("expression")
+        link.set("expression", link.get("expression").replace(old, new))
+
+    return plant
+
+
+ROW, COLUMN = "[federated.sales].[sum:amount:qk]", "[federated.sales].[tdy:sold_at:qk]"
 SOURCE = "datasources/datasource"
 DASHBOARD = "dashboards/dashboard"
 ACTION = "actions/action[@name='[Action1]']"
@@ -250,11 +262,7 @@ PLANTED = {
         replaced(f"{ACTION}/command/param[@name='exclude']", "value", "Carte"), "leaves out the sheet Carte",
     ),
     "an action with an unknown field": (
-        lambda workbook: [
-            it.set("expression", it.get("expression").replace("region", "country"))
-            for it in workbook.findall(f"{ACTION}/link")
-        ],
-        "passes on [federated.sales].[country], which is not declared",
+        linked("region", "country"), "passes on [federated.sales].[country], which is not declared",
     ),
     "an action with a field that its sheet does not show": (
         replaced(f"{ACTION}/source", "worksheet", PRODUCTS), "which its sheet does not show",
@@ -270,6 +278,46 @@ PLANTED = {
     "a picture of a missing sheet in the dashboard's window": (
         replaced("windows/window/viewpoints/viewpoint", "name", "Chiffres"), "shows Chiffres, which is not there",
     ),
+    "a column twice": (
+        lambda workbook: workbook.find(SOURCE).insert(2, copy.deepcopy(workbook.find(f"{SOURCE}/column"))),
+        "[sale_id] is defined 2 times",
+    ),
+    "a column of the table that is not defined": (
+        removed(SOURCE, "column[@name='[channel]']"), "the table's column [channel] is not defined",
+    ),
+    "a use of no type": (replaced(sheet(TIME, use("[sum:amount:qk]")), "type", "big"), "there is no type big"),
+    "a link to a missing data source": (
+        replaced(sheet(TIME, "view/datasources/datasource"), "name", "federated.other"),
+        "the data source federated.other is not there",
+    ),
+    "fields of a missing data source": (
+        replaced(sheet(TIME, "view/datasource-dependencies"), "datasource", "federated.other"),
+        "uses fields of federated.other, which is not there",
+    ),
+    "a filter of all sheets once more on a sheet": (
+        lambda workbook: workbook.find(sheet(TIME, "view")).insert(
+            2, copy.deepcopy(workbook.find("shared-views/shared-view/filter"))
+        ),
+        f"filters {SOLD_AT} once more than all sheets do",
+    ),
+    "a sheet that shows nothing": (
+        both(rewritten(sheet(TIME, "rows"), ROW, ""), rewritten(sheet(TIME, "cols"), COLUMN, "")), "shows nothing",
+    ),
+    "a shelf with words": (rewritten(sheet(TIME, "rows"), ROW, "amount"), "`amount` names no field"),
+    "another sheet on the phone in the place of the desktop's": (
+        replaced(f"{DASHBOARD}/devicelayouts/devicelayout/zones/zone/zone[@name='{MAP}']", "name", TIME),
+        "is another one than on the desktop",
+    ),
+    "a card for a filter that the dashboard does not declare": (
+        removed(f"{DASHBOARD}/datasource-dependencies", "column-instance"), "which the dashboard does not declare",
+    ),
+    "two actions of one name": (
+        replaced("actions/action[@name='[Action2]']", "name", "[Action1]"), "there are 2 actions [Action1]",
+    ),
+    "an action that passes nothing on": (removed(ACTION, "link"), "passes no field on"),
+    "an action linked to another dashboard": (linked("Ventes%20en", "Achats%20en"), "is linked to Achats en direct"),
+    "an action that passes a field on as another one": (linked("%5Bregion", "%5Bcategory"), "passes [federated.sales]"),
+    "a sheet without a window": (removed("windows", f"window[@name='{MAP}']"), f"the worksheet {MAP} has no window"),
     "one identity twice": (
         lambda workbook: workbook.findall(".//simple-id")[1].set("uuid", workbook.find(".//simple-id").get("uuid")),
         "is there 2 times",
