@@ -30,7 +30,8 @@ LAYOUTS = {"desktop": "", "phone": "Phone"}
 def table_of(lake: Path) -> str:
     """SQL for the rows of a table on local disk."""
     quoted = str(lake / "data" / "**" / "*.parquet").replace("'", "''")
-    return f"read_parquet('{quoted}', hive_partitioning = true)"
+    # Fields of the schema are inside the files; the path says null and the empty string alike.
+    return f"read_parquet('{quoted}', hive_partitioning = false)"
 
 
 def choices(texts: Iterable[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import datetime
 import io
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from draw_workbook import table_of
 from export_hyper import ROWS, LiveFile
 from export_hyper import Extract as HyperExtract
 from tableauhyperapi import Connection, CreateMode, HyperProcess, Telemetry, Timestamp, TypeTag
@@ -177,8 +179,9 @@ class Rows:
         self.sales += [made.sale(BEGIN, "Corse", "Baguette") | {"region": None}]
         self.sales += [made.sale(BEGIN + datetime.timedelta(days=2), APOSTROPHE, "Kouign-amann")]
         self.sales += [made.sale(BEGIN + datetime.timedelta(days=4), APOSTROPHE, "Kouign-amann")]
+        self.lake = folder
         write_lake(self.sales, folder)
-        self.table = f"read_parquet('{folder}/data/**/*.parquet', hive_partitioning = true)"
+        self.table = table_of(folder)
         self.connection = duckdb.connect()
 
     def asked(self, workbook: ET.Element, sheet: str) -> list[tuple]:
@@ -272,6 +275,16 @@ def test_categories_stand_by_region_the_largest_region_first(view, rows):
     )
 
 
+def test_the_folders_of_a_lake_do_not_speak_for_its_fields(committed, rows, tmp_path):
+    # GIVEN a file in the folder that null and the empty string share
+    folder = tmp_path / "data" / "date=2026-01-05" / "region=__HIVE_DEFAULT_PARTITION__"
+    folder.mkdir(parents=True)
+    shutil.copy(rows.lake / "data" / "sales.parquet", folder)
+    # THEN regions are those inside of it
+    found = rows.connection.sql(query(committed, MAP, table_of(tmp_path)).sql).fetchall()
+    assert found == rows.asked(committed, MAP)
+
+
 def test_nothing_chosen_shows_nothing(committed, rows):
     workbook = chosen(committed, {"product_name": []})
     assert rows.asked(workbook, MAP) == []
@@ -309,8 +322,7 @@ def test_a_picture_has_every_sheet_and_the_figures(device, committed, rows):
 
 
 def test_the_pictures_of_a_lake_are_drawn_by_one_command(rows, tmp_path):
-    lake = Path(rows.table.split("'")[1].removesuffix("/data/**/*.parquet"))
-    command = [sys.executable, str(TABLEAU / "draw_workbook.py"), str(TABLEAU / "sales.twb"), "--lake", str(lake)]
+    command = [sys.executable, str(TABLEAU / "draw_workbook.py"), str(TABLEAU / "sales.twb"), "--lake", str(rows.lake)]
     once = [*command, "--to", str(tmp_path), "--layout", "phone"]
     drawn = subprocess.run(once, capture_output=True, text=True, check=False, timeout=120)
     assert drawn.returncode == 0, drawn.stderr
@@ -324,13 +336,12 @@ def test_the_pictures_of_a_lake_are_drawn_by_one_command(rows, tmp_path):
 @pytest.fixture
 def extract(rows, tmp_path) -> Iterator[Connection]:
     """The rows in an extract as export_hyper.py makes it, open in Tableau's own engine."""
-    lake = Path(rows.table.split("'")[1].removesuffix("/data/**/*.parquet"))
     with (
         HyperProcess(Telemetry.DO_NOT_SEND_USAGE_DATA_TO_TABLEAU, parameters={"log_config": ""}) as hyper,
         Connection(hyper.endpoint, tmp_path / "sales.hyper", CreateMode.CREATE) as connection,
     ):
         file = LiveFile("data/sales.parquet", len(rows.sales), "")
-        HyperExtract(connection).add(1, file, lake / file.path)
+        HyperExtract(connection).add(1, file, rows.lake / file.path)
         yield connection
 
 
