@@ -144,7 +144,7 @@ class _Sheet:
         if function == "level-members":
             return None
         if function == "member":
-            return f"{column} IS NOT DISTINCT FROM {_literal(group.get('member', ''))}"
+            return f"{column} = {_literal(group.get('member', ''))}"
         if function == "union":
             parts = [self._group(inner, column) for inner in group.findall("groupfilter")]
             return None if None in parts else f"({' OR '.join(parts) or 'false'})"
