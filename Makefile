@@ -206,13 +206,14 @@ cargo:
 .PHONY: venv
 venv: $(VENV_READY) ## the Python environment of tests and notebooks
 
-$(VENV_READY): tests/requirements.txt tests/constraints.txt
+$(VENV_READY): tests/requirements.txt tests/requirements-files.txt tests/constraints.txt
 	$(call say,Python environment in $(VENV))
 	[ -x "$(VENV)/bin/python" ] || $(PYTHON) -m venv "$(VENV)" || {
 	  echo "could not make a Python environment: install venv (Debian: apt-get install python3-venv)" >&2
 	  exit 1
 	}
 	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt -c tests/constraints.txt
+	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/requirements-files.txt
 	touch "$@"
 
 .PHONY: stack-install
