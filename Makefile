@@ -109,6 +109,20 @@ bench-commit-cost: cargo venv stack-install ## what a commit costs; ARGS="--stor
 	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: workbook
+workbook: ## the workbook, data source and extension manifest of tableau/, from schema and settings
+	$(PYTHON) tableau/make_workbook.py --to tableau
+	$(PYTHON) tableau/make_extension.py --to tableau/lake-refresh.trex
+
+.PHONY: workbook-pictures
+workbook-pictures: venv ## the workbook's dashboard drawn into docs/images, from the sales of the screenshots
+	PYTHONPATH=tests:hadoop "$(VENV)/bin/python" -m harness.sheet_pictures --out docs/images
+
+# CLONE: a clone of Tableau's repository, where that cannot be reached from here.
+.PHONY: tableau-extension
+tableau-extension: dashboard-page ## Tableau's own library beside the page, for the refresh extension; CLONE=folder
+	dashboard/page/tableau-library "$(PAGE)" $(CLONE)
+
 .PHONY: report
 report: venv system-packages ## the report (French) as a PDF, compte-rendu.pdf
 	"$(VENV)/bin/python" docs/make_report.py docs/compte-rendu.md compte-rendu.pdf
@@ -192,13 +206,14 @@ cargo:
 .PHONY: venv
 venv: $(VENV_READY) ## the Python environment of tests and notebooks
 
-$(VENV_READY): tests/requirements.txt tests/constraints.txt
+$(VENV_READY): tests/requirements.txt tests/requirements-files.txt tests/constraints.txt
 	$(call say,Python environment in $(VENV))
 	[ -x "$(VENV)/bin/python" ] || $(PYTHON) -m venv "$(VENV)" || {
 	  echo "could not make a Python environment: install venv (Debian: apt-get install python3-venv)" >&2
 	  exit 1
 	}
 	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt -c tests/constraints.txt
+	"$(VENV)/bin/pip" install --quiet --disable-pip-version-check --no-deps -r tests/requirements-files.txt
 	touch "$@"
 
 .PHONY: stack-install

@@ -242,6 +242,12 @@ def test_metrics_and_headers(dashboard: Dashboard) -> None:
     with urllib.request.urlopen(dashboard.url + "/") as answer:
         policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    # AND the extension, which Tableau shows in a frame, is all that may stand in one
+    with urllib.request.urlopen(dashboard.url + "/tableau/refresh.html") as answer:
+        policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors" not in policy
+    assert dashboard.get("/tableau/main.js")[0] == 404
 
 
 def test_a_password_or_the_token_is_asked_for(
@@ -255,6 +261,8 @@ def test_a_password_or_the_token_is_asked_for(
         wait_until(dashboard.live, "the dashboard to be live")
         for path in ("/", "/api/figures", "/api/stream", "/metrics", "/assets/main.js"):
             assert dashboard.get(path)[0] == 401, path
+        for path in ("/tableau/refresh.html", "/tableau/refresh.js", "/tableau/refresh.css"):
+            assert dashboard.get(path)[0] == 200, path
         assert dashboard.get("/api/totals", Authorization="Bearer secret-token")[0] == 200
         assert dashboard.get("/api/totals", Authorization="Bearer other-token")[0] == 401
         tab = DashboardPage(browser, dashboard.url, http_credentials={"username": "anna", "password": "secret-of-anna"})

@@ -38,24 +38,12 @@ PRODUCTS = {
 _WEIGHTS = (8.2, 2.8, 3.4, 2.6, 0.4, 5.6, 6.0, 12.4, 3.3, 6.1, 6.1, 3.9, 5.2)
 
 
-class MirroredSales:
-    """A database as `lake-writer mirror` fills it, and the same sales in DuckDB."""
+class MadeSales:
+    """Draws sales; the same seed gives the same ones."""
 
-    def __init__(self, database: pymongo.database.Database, seed: int = 1) -> None:
-        self.database = database
+    def __init__(self, seed: int = 1) -> None:
         self.random = random.Random(seed)
         self.offsets = itertools.count()
-        # Transactions make no collections on old servers, and the page asks by these.
-        database.sales.create_index([("sold_at", -1)])
-        database.sales.create_index([("product_name", 1)])
-        database.sales_rollup_minute.create_index([("bucket", 1)])
-        database.create_collection("sales_rollup_day")
-        self.connection = duckdb.connect()
-        self.connection.sql("SET TimeZone = 'UTC'")
-        self.connection.sql(
-            "CREATE TABLE sales (sale_id VARCHAR, sold_at TIMESTAMPTZ, region VARCHAR, product_name VARCHAR,"
-            " category VARCHAR, quantity INT, amount DECIMAL(18, 2))"
-        )
 
     def sale(self, sold_at: datetime.datetime, region: str | None = None, product: str | None = None) -> dict:
         """A sale at a moment; what is not said is drawn."""
@@ -83,6 +71,25 @@ class MirroredSales:
         width = (end - begin).total_seconds()
         moments = sorted(self.random.random() * width for _ in range(count))
         return [self.sale(begin + datetime.timedelta(seconds=moment)) for moment in moments]
+
+
+class MirroredSales(MadeSales):
+    """A database as `lake-writer mirror` fills it, and the same sales in DuckDB."""
+
+    def __init__(self, database: pymongo.database.Database, seed: int = 1) -> None:
+        super().__init__(seed)
+        self.database = database
+        # Transactions make no collections on old servers, and the page asks by these.
+        database.sales.create_index([("sold_at", -1)])
+        database.sales.create_index([("product_name", 1)])
+        database.sales_rollup_minute.create_index([("bucket", 1)])
+        database.create_collection("sales_rollup_day")
+        self.connection = duckdb.connect()
+        self.connection.sql("SET TimeZone = 'UTC'")
+        self.connection.sql(
+            "CREATE TABLE sales (sale_id VARCHAR, sold_at TIMESTAMPTZ, region VARCHAR, product_name VARCHAR,"
+            " category VARCHAR, quantity INT, amount DECIMAL(18, 2))"
+        )
 
     def insert(self, sales: list[dict], batch: int = 2_000) -> None:
         """Inserts sales and what they add to rollups, a transaction a batch; returns when all is committed."""

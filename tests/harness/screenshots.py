@@ -17,7 +17,7 @@ import pymongo
 from playwright.sync_api import Browser
 
 from harness.browser import DashboardPage, chromium
-from harness.mirrored_sales import UTC, MirroredSales
+from harness.mirrored_sales import UTC, MadeSales, MirroredSales
 from harness.programs import Program, to_toml, wait_until
 from native_stack import Stack
 from native_stack.server import http_get
@@ -34,8 +34,8 @@ VIEWS = (
 )
 
 
-def fill(mirrored: MirroredSales) -> None:
-    """Forty days of a company that sells by day, more on Saturdays, and a little more each week."""
+def forty_days(made: MadeSales) -> list[dict]:
+    """A company that sells by day, more on Saturdays, and a little more each week."""
     sales = []
     for hours in range(40 * 24, -1, -1):
         begin = NOW.replace(minute=0, second=0) - datetime.timedelta(hours=hours)
@@ -44,9 +44,9 @@ def fill(mirrored: MirroredSales) -> None:
         busy = math.exp(-(((hour - 11.5) / 2.4) ** 2)) + 1.15 * math.exp(-(((hour - 18) / 2.0) ** 2)) + 0.04
         week = (0.85, 0.88, 0.95, 1.0, 1.2, 1.55, 0.5)[begin.weekday()] * (1 + (40 - hours / 24) * 0.006)
         end = min(begin + datetime.timedelta(hours=1), NOW)
-        count = int(busy * week * 95 * (end - begin).total_seconds() / 3600 * mirrored.random.uniform(0.9, 1.1))
-        sales += mirrored.sales(count, begin, end)
-    mirrored.insert(sales, batch=5_000)
+        count = int(busy * week * 95 * (end - begin).total_seconds() / 3600 * made.random.uniform(0.9, 1.1))
+        sales += made.sales(count, begin, end)
+    return sales
 
 
 def take(browser: Browser, url: str, out: Path) -> None:
@@ -76,7 +76,8 @@ def main() -> None:
         stack.mongodb.start()
         try:
             with pymongo.MongoClient(stack.mongodb.uri) as client:
-                fill(MirroredSales(client[DATABASE], SEED))
+                mirrored = MirroredSales(client[DATABASE], SEED)
+                mirrored.insert(forty_days(mirrored), batch=5_000)
             config = Path(folder) / "dashboard.toml"
             config.write_text(to_toml({"mongodb": {"uri": stack.mongodb.uri, "database": DATABASE}}))
             program = Program(arguments.dashboard, Path(folder))

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Path as UrlPath, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::App;
 use super::answers::nothing_there;
+use super::{App, FRAMED_POLICY};
 
 const NOT_BUILT: &str = "The page is not built: run `make dashboard-page`, or name its folder with \
      --page. The API answers all the same: see /api/openapi.json.\n";
@@ -97,6 +97,25 @@ pub(super) async fn asset(
 ) -> Response {
     match app.assets.answer(&name, &headers) {
         Some(answer) => answer,
+        None => nothing_there().await.into_response(),
+    }
+}
+
+/// The page that Tableau shows in its dashboards, and what it needs: `tableau-refresh.html` is
+/// `/tableau/refresh.html`.
+pub(super) async fn extension(
+    State(app): State<Arc<App>>,
+    UrlPath(name): UrlPath<String>,
+    headers: HeaderMap,
+) -> Response {
+    match app.assets.answer(&format!("tableau-{name}"), &headers) {
+        Some(mut answer) => {
+            answer.headers_mut().insert(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(FRAMED_POLICY),
+            );
+            answer
+        }
         None => nothing_there().await.into_response(),
     }
 }

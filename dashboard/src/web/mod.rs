@@ -30,6 +30,9 @@ use crate::settings::Page;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
+/// For the extension: Tableau shows it in a frame, from an address that is not known here.
+const FRAMED_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     base-uri 'none'; form-action 'none'";
 
 /// What requests are answered from.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub fn routes(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), auth::guard))
         // Outside the door, so that whoever starts the process can ask.
         .route("/healthz", get(api::healthz))
+        // Also outside: Tableau brings no password into a frame, and there are no figures to see.
+        .route("/tableau/{name}", get(assets::extension))
         .fallback(answers::nothing_there)
         .layer(middleware::map_response(with_headers))
         .with_state(app)
@@ -81,7 +86,6 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn with_headers(mut response: Response) -> Response {
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (
@@ -94,6 +98,10 @@ async fn with_headers(mut response: Response) -> Response {
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
+    let policy = response
+        .headers_mut()
+        .entry(header::CONTENT_SECURITY_POLICY);
+    policy.or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     let cache = response.headers_mut().entry(header::CACHE_CONTROL);
     cache.or_insert(HeaderValue::from_static("no-store"));
     response
