@@ -55,6 +55,8 @@ class Writer:
 def test_soak(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
     seed = int(os.environ.get("LAKE_WRITER_SOAK_SEED") or time.time_ns() % 10**9)
     chance = random.Random(seed)
+    # A broker that was killed hundreds of times reads long logs at its start.
+    kafka.server.start_timeout_s = max(kafka.server.start_timeout_s, SECONDS / 3)
     # GIVEN two writers at work
     sales = [send(sales_producer, kafka, tmp_path, 4_000, "--seed", 1)]
     client = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
