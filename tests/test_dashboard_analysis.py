@@ -339,8 +339,8 @@ def test_days_before_those_that_are_read_are_left_out_and_said(
 
 
 def busy(hour: int) -> float:
-    """How busy shops are at an hour of the day in UTC: a night, and two times of many customers."""
-    return 3 + 40 * math.exp(-(((hour - 10.5) / 2.4) ** 2)) + 50 * math.exp(-(((hour - 17) / 2.0) ** 2))
+    """How busy shops are at an hour of the day in UTC: a quiet night, and two times of many customers."""
+    return 12 + 40 * math.exp(-(((hour - 10.5) / 2.4) ** 2)) + 50 * math.exp(-(((hour - 17) / 2.0) ** 2))
 
 
 @pytest.fixture(scope="module")

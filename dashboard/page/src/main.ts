@@ -88,6 +88,7 @@ class Dashboard {
   }
 
   private take(figures: Figures): void {
+    const first = this.figures === null;
     this.figures = figures;
     this.context.since = figures.period.from;
     this.freshness.figures(figures.complete);
@@ -100,6 +101,8 @@ class Dashboard {
       }, () => { this.groups = -1; });
     }
     this.draw();
+    // An analysis that came before them is of no use without them.
+    if (first) this.drawAnalysis();
   }
 
   private label(): void {

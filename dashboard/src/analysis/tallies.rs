@@ -500,6 +500,18 @@ impl Tallies {
         (Coverage { from, complete }, missing)
     }
 
+    /// Whether what has changed from a minute to before another, but was not heard of yet, was read once at least.
+    pub fn is_read(&self, touched: &Parts, from: Minute, to: Minute) -> bool {
+        let days = self.calendar.day_of(from)..=self.calendar.day_of(to.max(from + 1) - 1);
+        let read_once = |day: &NaiveDate| self.days.contains_key(day) || *day < self.first_day;
+        !touched.everything
+            && touched.days.range(days).all(read_once)
+            && touched
+                .minutes
+                .range(from..to.max(from))
+                .all(|minute| self.minutes.contains_key(minute))
+    }
+
     fn is_unread(&self, has: impl Fn(&Parts) -> bool) -> bool {
         has(&self.unread) || self.reading.as_ref().is_some_and(|work| has(&work.unread))
     }

@@ -239,11 +239,12 @@ impl Figurer {
             seen.extend(sample.map(|(_, hash)| *hash));
         });
         let level = tallies.level();
+        let heard = tallies.is_read(&cube.touched, from, to);
         drop(tallies);
         if !missing.is_empty() {
             self.analysed.tallies_mut().want(&missing);
         }
-        covered.complete &= figures.complete;
+        covered.complete &= figures.complete && heard;
         let covered = answer(covered, to);
         let statistics = statistics(&cube, &by_group, covered.clone(), self.scales);
         let estimate = level.estimate(seen.len() as u64);

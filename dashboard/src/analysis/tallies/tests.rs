@@ -107,6 +107,21 @@ fn nothing_is_known_before_anything_was_heard() {
 }
 
 #[test]
+fn what_was_not_heard_of_yet_is_not_taken_for_read() {
+    let (mut sales, mut tallies) = (Sales::default(), tallies());
+    for minute in [NOW, WINDOW - 2 * DAY] {
+        let touched = sales.sell(sale(minute, 1), WINDOW);
+        assert!(!tallies.is_read(&touched, WINDOW - 3 * DAY, NOW + 1));
+        assert!(tallies.is_read(&touched, NOW + 1, NOW + 9));
+        tallies.hear(touched.clone(), WINDOW, NOW);
+        let work = tallies.next(&cube(WINDOW), true).unwrap();
+        let read = sales.read(&work, &tallies);
+        tallies.put(&work, read);
+        assert!(tallies.is_read(&touched, WINDOW - 3 * DAY, NOW + 1));
+    }
+}
+
+#[test]
 fn the_newest_is_read_first_and_what_was_read_once_is_read_again_last() {
     let (mut sales, mut tallies) = (Sales::default(), tallies());
     for (minute, amount) in [(NOW, 1), (WINDOW - 5 * DAY, 2), (NOW - 1, 3)] {
