@@ -35,8 +35,8 @@ DATABASE = "demo"
 # Where somebody looks, sales are made until Ctrl-C. A day is longer than anybody does.
 WHILE_SOMEBODY_LOOKS = "24h"
 MIRROR = {
-    "mirror.mongodb.database": f'"{DATABASE}"',
-    "mirror.mongodb.rollup.time": '"sold_at"',
+    "mirror.mongodb.database": DATABASE,
+    "mirror.mongodb.rollup.time": "sold_at",
     "mirror.mongodb.rollup.by": '["region", "product_name", "category"]',
     "mirror.mongodb.rollup.sum": '["amount", "quantity"]',
 }
@@ -63,7 +63,7 @@ def main() -> int:
                 raise NoDashboard("it was not asked for")
             mongodb = scenery.enter_context(mongod())
             url = scenery.enter_context(dashboard(options, mongodb))
-            values = {"mirror.mongodb.uri": f'"{mongodb}"', **MIRROR}
+            values = {"mirror.mongodb.uri": mongodb, **MIRROR}
             settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
             say(f"the dashboard: {url}")
             if sys.stdin.isatty() and not any(word.startswith("--duration") for word in demo):
