@@ -14,11 +14,13 @@
 mod chance;
 mod moments;
 mod customers;
+mod bucket;
 mod tallies;
 mod reader;
 pub mod forecast;
 
+pub use bucket::{Bucket, Tally};
 pub use customers::{CONFIDENCE, Estimate, Level};
 pub use moments::Moments;
 pub use reader::{Analysed, follow};
-pub use tallies::{Bucket, By, Coverage, Limits, Tallies, Tally, Work};
+pub use tallies::{By, Coverage, Limits, Tallies, Work};

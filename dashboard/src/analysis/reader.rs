@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use super::bucket::Bucket;
 use super::customers;
-use super::tallies::{Bucket, By, Limits, Tallies, Work};
+use super::tallies::{By, Limits, Tallies, Work};
 use crate::calendar::Step;
 use crate::cube::Groups;
 use crate::error_chain::ErrorChain;

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::analysis::chance::Chance;
+use crate::cube::GroupId;
 
 const UTC: Calendar = Calendar(chrono_tz::UTC);
 const DAY: Minute = 1_440;
