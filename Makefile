@@ -41,11 +41,19 @@ help: ## this list
 
 # -- for users ------------------------------------------------------------------------------------
 
+# The mirror is all that the demo needs beside local disk.
+DEMO_FEATURES := --no-default-features --features lake-writer/mongodb
+
 .PHONY: demo
-demo: cargo ## build the writer, then watch sales flow through an embedded broker into Parquet
-	$(call say,building lake-writer for local disk with profile $(PROFILE) in $(CARGO_TARGET_DIR): minutes the first time)
-	cargo build $(CARGO_FLAGS) --package lake-writer --bin lake-writer --no-default-features
-	$(call say,lake-writer demo $(ARGS))
+demo: cargo ## build, then watch sales flow into Parquet and onto a live page; until Ctrl-C on a terminal
+	$(call say,building lake-writer and lake-dashboard with profile $(PROFILE) in $(CARGO_TARGET_DIR): minutes the first time)
+	cargo build $(CARGO_FLAGS) --package lake-writer --package lake-dashboard --bins $(DEMO_FEATURES)
+	$(call say,the demo $(ARGS))
+	if command -v "$(PYTHON)" > /dev/null; then
+	  exec "$(PYTHON)" hadoop/demo.py --writer "$(BINARIES)/lake-writer" \
+	    --dashboard "$(BINARIES)/lake-dashboard" --page "$(PAGE)" $(ARGS)
+	fi
+	echo "no Python here, which would fetch a MongoDB for the dashboard; the lake alone:"
 	"$(BINARIES)/lake-writer" demo $(ARGS)
 
 # Beside the programs of every profile, where the server looks for it.

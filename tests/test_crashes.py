@@ -64,9 +64,7 @@ def test_a_frozen_writer_wakes_and_does_no_harm(kafka, lake, sales_producer, lak
 def test_servers_that_go_away_and_return(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
     # GIVEN a writer at work
     first = send(sales_producer, kafka, tmp_path, 10_000, "--seed", 1)
-    config = write_config(
-        tmp_path / "w.toml", lake, kafka.bootstrap, first.topic, rotation={"max_age_ms": 300}
-    )
+    config = write_config(tmp_path / "w.toml", lake, kafka.bootstrap, first.topic, rotation={"max_age_ms": 300})
     with lake_writer.start("--config", config, "run", env=lake.environment) as writer:
         writer.wait_for_log("committed and published")
         # WHEN the store dies with sales under way, and comes back

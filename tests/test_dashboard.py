@@ -1,6 +1,6 @@
 """The dashboard in a real Chromium: every number equals what DuckDB says of the same sales, to the cent.
 
-    sales in MongoDB (by hand, as the mirror writes them) -> lake-dashboard -> page, API, files <-> DuckDB
+sales in MongoDB (by hand, as the mirror writes them) -> lake-dashboard -> page, API, files <-> DuckDB
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the till to the screen with nothing made by hand, and the lake as the judge.
 
-    sales-producer -> Kafka -> lake-writer mirror -> MongoDB -> lake-dashboard -> page
-                         `---> lake-writer run -> lake -> DuckDB -> what the page must show
+sales-producer -> Kafka -> lake-writer mirror -> MongoDB -> lake-dashboard -> page
+                     `---> lake-writer run -> lake -> DuckDB -> what the page must show
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The dashboard while sales stream in: right at every moment, and again after everything that breaks.
 
-    sales in MongoDB (by hand, as the mirror writes them) -> lake-dashboard -> page <-> DuckDB
+sales in MongoDB (by hand, as the mirror writes them) -> lake-dashboard -> page <-> DuckDB
 """
 
 from __future__ import annotations

@@ -187,9 +187,7 @@ def test_partitions_that_are_added_are_read(kafka, local, sales_producer, lake_w
 
 
 @pytest.mark.parametrize("to", ["earliest", "latest"])
-def test_a_group_that_somebody_resets_changes_nothing(
-    to, kafka, local, sales_producer, lake_writer, judge, tmp_path
-):
+def test_a_group_that_somebody_resets_changes_nothing(to, kafka, local, sales_producer, lake_writer, judge, tmp_path):
     first = send(sales_producer, kafka, tmp_path, 3_000, "--seed", 1)
     config = write_config(tmp_path / "w.toml", local, kafka.bootstrap, first.topic)
     lake_writer.run("--config", config, "run", "--until-end")

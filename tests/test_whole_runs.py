@@ -187,9 +187,7 @@ def test_many_small_lake_partitions_keep_the_budget(kafka, local, sales_producer
 def test_two_writers_share_a_table(kafka, lake, sales_producer, lake_writer, judge, tmp_path):
     # GIVEN a topic and one writer that reads it all
     first = send(sales_producer, kafka, tmp_path, 20_000, "--seed", 1)
-    config = write_config(
-        tmp_path / "w.toml", lake, kafka.bootstrap, first.topic, rotation={"max_age_ms": 500}
-    )
+    config = write_config(tmp_path / "w.toml", lake, kafka.bootstrap, first.topic, rotation={"max_age_ms": 500})
     with lake_writer.start("--config", config, "run", env=lake.environment) as one:
         one.wait_for_log("committed and published")
         # WHEN a second one joins, sales go on, and the first leaves

@@ -26,9 +26,7 @@ def test_a_broker_with_sasl_ssl(local, sales_producer, lake_writer, judge, tmp_p
         secret = tmp_path / "password"
         secret.write_text(client.pop("sasl.password"), encoding="utf-8")
         client["sasl.password_file"] = str(secret)
-        config = write_config(
-            tmp_path / "w.toml", local, bootstrap, sales.topic, source={"kafka": {"client": client}}
-        )
+        config = write_config(tmp_path / "w.toml", local, bootstrap, sales.topic, source={"kafka": {"client": client}})
         # WHEN the writer has the password, from a file THEN it reads everything, and never shows it
         done = lake_writer.run("--config", config, "-v", "run", "--until-end")
         sales.expect(judge(local))

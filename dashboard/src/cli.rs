@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::analysis::{self, Analysed, Limits};
 use crate::calendar::Calendar;
 use crate::clock::SystemClock;
 use crate::error_chain::ErrorChain;
@@ -133,14 +134,20 @@ async fn serve(arguments: Arguments, settings: Settings, door: Door) -> Result<(
         quantity: settings.fields.quantity_scale,
     };
     let history = Arc::new(History::new(shared.clone(), mirror.clone()));
-    let figurer = Figurer::new(shared.clone(), history, scales);
+    let limits = Limits {
+        days: settings.analysis.days,
+        sample: settings.analysis.sample,
+    };
+    let analysed = Arc::new(Analysed::new(&shared, limits));
+    let figurer = Figurer::new(shared.clone(), history, analysed.clone(), scales);
     if door.is_open() {
         tracing::info!("everybody who reaches the address may look; see [auth]");
     }
     let app = Arc::new(App {
-        live: Live::new(shared.clone(), figurer.clone()),
+        live: Live::new(shared.clone(), figurer.clone(), analysed.clone()),
         shared: shared.clone(),
         figurer,
+        analysed: analysed.clone(),
         mirror: mirror.clone(),
         scales,
         page: settings.page,
@@ -156,6 +163,7 @@ async fn serve(arguments: Arguments, settings: Settings, door: Door) -> Result<(
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
+    tokio::spawn(analysis::follow(shared.clone(), analysed, mirror.clone()));
     tokio::spawn(feed::follow(shared, mirror));
     tracing::info!(url = %format!("http://{bound}"), "the dashboard is served");
     let server = axum::serve(listener, web::routes(app));

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rollups in MongoDB ─► mirror ─► feed ─► cube ─► figures ─► web ─► page
+//!   sales in MongoDB ─► mirror ─► analysis ─────────┘
 //! ```
 
 pub mod error_chain;
@@ -12,6 +13,7 @@ pub mod settings;
 pub mod cube;
 pub mod mirror;
 pub mod feed;
+pub mod analysis;
 pub mod figures;
 pub mod live;
 pub mod web;

@@ -34,10 +34,24 @@ STEPS = {"minute": 1, "five_minutes": 5, "quarter_hour": 15, "hour": 60}
 class Dashboard:
     """A running lake-dashboard and what it is asked."""
 
-    def __init__(self, program: Program, folder: Path, uri: str, database: str, page: Path, **settings: dict) -> None:
+    def __init__(
+        self,
+        program: Program,
+        folder: Path,
+        uri: str,
+        database: str,
+        page: Path,
+        *,
+        at: datetime.datetime | None = None,
+        **settings: dict,
+    ) -> None:
+        """Starts it, with a clock that stands still `at` a moment if one is given."""
+        clock = ("--now", at.isoformat()) if at else ()
         config = folder / f"dashboard-{time.monotonic_ns()}.toml"
         config.write_text(to_toml({"mongodb": {"uri": uri, "database": database}, **settings}), encoding="utf-8")
-        self.running: RunningProgram = program.start("--config", config, "--listen", "127.0.0.1:0", "--page", page)
+        self.running: RunningProgram = program.start(
+            "--config", config, "--listen", "127.0.0.1:0", "--page", page, *clock
+        )
         self.running.wait_for_log("the dashboard is served")
         self.url = self.running.log.split("url=")[1].split()[0]
         self.host = self.url.removeprefix("http://")
@@ -62,9 +76,12 @@ class Dashboard:
         return self.get("/healthz")[0] == 200
 
     def complete(self) -> bool:
-        """Whether older days are loaded as well."""
+        """Whether older days are loaded as well, and sales read for statistics."""
         status, body = self.get("/api/totals?period=all")
-        return status == 200 and json.loads(body)["complete"]
+        if status != 200 or not json.loads(body)["complete"]:
+            return False
+        statistics = self.json("/api/statistics?period=all")["statistics"]
+        return statistics is None or statistics["complete"]
 
 
 def made(database: pymongo.database.Database) -> MirroredSales:

@@ -43,6 +43,8 @@ class MadeSales:
 
     def __init__(self, seed: int = 1) -> None:
         self.random = random.Random(seed)
+        # Of their own, so that sales are the same whoever buys.
+        self.cards = random.Random(seed)
         self.offsets = itertools.count()
 
     def sale(self, sold_at: datetime.datetime, region: str | None = None, product: str | None = None) -> dict:
@@ -64,6 +66,8 @@ class MadeSales:
             "unit_price": Decimal128(price),
             "amount": Decimal128(price * quantity),
             "channel": self.random.choice(("store", "web", "app")),
+            # Who has a card; some buy more often than others.
+            "customer_id": f"C{int(self.cards.random() ** 2 * 6_000):06}" if self.cards.random() < 0.6 else None,
         }
 
     def sales(self, count: int, begin: datetime.datetime, end: datetime.datetime) -> list[dict]:
@@ -88,7 +92,7 @@ class MirroredSales(MadeSales):
         self.connection.sql("SET TimeZone = 'UTC'")
         self.connection.sql(
             "CREATE TABLE sales (sale_id VARCHAR, sold_at TIMESTAMPTZ, region VARCHAR, product_name VARCHAR,"
-            " category VARCHAR, quantity INT, amount DECIMAL(18, 2))"
+            " category VARCHAR, quantity INT, amount DECIMAL(18, 2), customer_id VARCHAR)"
         )
 
     def insert(self, sales: list[dict], batch: int = 2_000) -> None:
@@ -102,8 +106,10 @@ class MirroredSales(MadeSales):
     def record(self, sales: list[dict]) -> None:
         """Gives DuckDB the same sales."""
         columns = ("sale_id", "sold_at", "region", "product_name", "category", "quantity")
-        rows = [[*(sale[column] for column in columns), sale["amount"].to_decimal()] for sale in sales]
-        names = [*columns, "amount"]
+        rows = [
+            [*(sale[column] for column in columns), sale["amount"].to_decimal(), sale["customer_id"]] for sale in sales
+        ]
+        names = [*columns, "amount", "customer_id"]
         table = {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
         import pyarrow  # noqa: PLC0415 (only here)
 

@@ -44,9 +44,7 @@ def send(producer: Program, kafka: KafkaCluster, folder: Path, count: int, *opti
     return send_more(producer, kafka, folder, name, count, *options)
 
 
-def send_more(
-    producer: Program, kafka: KafkaCluster, folder: Path, topic: str, count: int, *options: object
-) -> Sales:
+def send_more(producer: Program, kafka: KafkaCluster, folder: Path, topic: str, count: int, *options: object) -> Sales:
     """Sends `count` messages to a topic that is there."""
     summary = folder / f"{topic}-{count}-{len(list(folder.iterdir()))}.json"
     producer.run(

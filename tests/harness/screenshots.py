@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pymongo
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from harness.browser import DashboardPage, chromium
 from harness.mirrored_sales import UTC, MadeSales, MirroredSales
@@ -56,6 +56,7 @@ def take(browser: Browser, url: str, out: Path) -> None:
         tab.page.set_viewport_size({"width": width, "height": height})
         tab.page.goto(f"{url}/?{query}")
         tab.settled()
+        expect(tab.page.locator("body[data-analysed]:not([data-analysed=''])")).to_be_attached(timeout=20_000)
         # The ages count up with the browser's clock; a picture shows them as they begin.
         tab.page.evaluate("document.getElementById('ages').hidden = true")
         tab.page.wait_for_timeout(500)
@@ -86,6 +87,7 @@ def main() -> None:
                 running.wait_for_log("days before the window are loaded")
                 url = running.log.split("url=")[1].split()[0]
                 wait_until(lambda: b'"complete":true' in http_get(f"{url}/api/totals?period=all"), "the figures")
+                wait_until(lambda: b'"complete":true' in http_get(f"{url}/api/statistics?period=all"), "the sales")
                 take(browser, url, arguments.out)
         finally:
             stack.down()

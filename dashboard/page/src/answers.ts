@@ -18,6 +18,32 @@ export interface Figures {
   per_minute: Point[];
 }
 
+export interface Covered { from: string; to: string; complete: boolean }
+export interface Spread { count: number; amount: string; mean: string | null; deviation: number | null }
+export interface Spreads extends Spread { name: string }
+export interface Statistics extends Covered { total: Spread; by_region: Spreads[]; by_product: Spreads[] }
+export interface Customers extends Covered {
+  estimate: number; low: number; high: number; confidence: number; exact: boolean; sales: number; identified: number;
+}
+export interface Foretold { start: string; amount: string; low: string; high: string }
+export interface Forecast {
+  status: "made" | "short" | "over" | "waiting";
+  known_steps: number;
+  fewest_steps: number;
+  season: number | null;
+  confidence: number;
+  steps: Foretold[];
+  held_back: { steps: number; relative_error: number | null; scaled_error: number | null; inside: number } | null;
+}
+
+/** What sales one by one say of a view; null where the server does not read them. */
+export interface Analysis {
+  period: Figures["period"];
+  statistics: Statistics | null;
+  customers: Customers | null;
+  forecast: Forecast;
+}
+
 export interface Freshness {
   state: "loading" | "live" | "stale";
   stale_since_ms: number | null;

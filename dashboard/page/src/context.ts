@@ -1,6 +1,6 @@
 // What every panel needs to draw itself.
 
-import type { Named, PageSettings } from "./answers.js";
+import type { Covered, Named, PageSettings } from "./answers.js";
 import type { Row } from "./card.js";
 import type { Format } from "./format.js";
 import type { Dimension, View } from "./view.js";
@@ -12,6 +12,8 @@ export interface Context {
   view: View;
   /** The view as the API takes it. */
   query: string;
+  /** When the period begins; null until its first figures have come. */
+  since: string | null;
   word(key: Word): string;
   /** Puts a name into a filter, or takes it out. */
   toggle(dimension: Dimension, name: string): void;
@@ -37,4 +39,15 @@ export function namedRows(context: Context, list: Named[]): { heads: string[]; r
     ],
   }));
   return { heads, rows };
+}
+
+/** What is to be said of answers for which not all sales were read. The period begins with them otherwise. */
+export function coveredWords(context: Context, covered: Covered): string[] {
+  const words = [];
+  const begin = context.since;
+  if (begin !== null && Date.parse(covered.from) > Date.parse(begin)) {
+    words.push(`${context.word("readSince")} ${context.format.moment(covered.from)}`);
+  }
+  if (!covered.complete) words.push(context.word("reading"));
+  return words;
 }

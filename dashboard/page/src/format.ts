@@ -30,6 +30,8 @@ export class Format {
   }
 
   money(text: string): string { return this.moneyFormat.format(exactly(text)); }
+  /** An amount that is no exact one, rounded to the currency's digits. */
+  amount(value: number): string { return this.moneyFormat.format(value); }
   number(value: number | string): string { return this.numberFormat.format(exactly(String(value))); }
   short(value: number): string { return this.shortMoney.format(value); }
   share(value: number): string { return this.shareFormat.format(value); }

@@ -1,6 +1,6 @@
 // The event stream of the view that is looked at, opened anew whenever it falls silent.
 
-import type { Figures, Freshness } from "./answers.js";
+import type { Analysis, Figures, Freshness } from "./answers.js";
 
 /** The server tells its freshness every second. */
 const SILENT_AFTER_MS = 3_500;
@@ -14,6 +14,7 @@ export class LiveView {
 
   constructor(
     private readonly onFigures: (figures: Figures) => void,
+    private readonly onAnalysis: (analysis: Analysis) => void,
     private readonly onFreshness: (freshness: Freshness) => void,
     private readonly onOffline: (since: number) => void,
   ) {
@@ -37,6 +38,7 @@ export class LiveView {
       take(JSON.parse(event.data) as T);
     };
     source.addEventListener("figures", (event) => heard(event, this.onFigures));
+    source.addEventListener("analysis", (event) => heard(event, this.onAnalysis));
     source.addEventListener("status", (event) => heard(event, this.onFreshness));
     source.addEventListener("error", () => {
       if (source !== this.source || source.readyState !== EventSource.CLOSED) return;

@@ -1,14 +1,16 @@
 // Wires the page: the view in the URL, the stream of its figures, and the panels that draw them.
 
-import { ask, type Choices, type Figures, type PageSettings } from "./answers.js";
+import { ask, type Analysis, type Choices, type Figures, type PageSettings } from "./answers.js";
 import type { Context } from "./context.js";
 import { byId, element } from "./element.js";
 import { Filters } from "./filters.js";
 import { Format } from "./format.js";
 import { FreshnessLine } from "./freshness.js";
 import { LiveView } from "./live.js";
+import { ForecastPanel } from "./panels/forecast.js";
 import { MapPanel } from "./panels/map.js";
 import { BarPanel, SplitPanel } from "./panels/named.js";
+import { SpreadPanel } from "./panels/spread.js";
 import { MinutePanel, TimePanel } from "./panels/time.js";
 import { ThemeSwitch } from "./theme.js";
 import { Tiles } from "./tiles.js";
@@ -25,15 +27,22 @@ class Dashboard {
   private readonly products = new BarPanel("products", "best", "product", "products", (figures) => figures.by_product);
   private readonly categories = new SplitPanel();
   private readonly minutes = new MinutePanel();
+  private readonly spreads = [
+    new SpreadPanel("statistics-regions", "spreadByRegion", (statistics) => statistics.by_region),
+    new SpreadPanel("statistics-products", "spreadByProduct", (statistics) => statistics.by_product),
+  ];
+  private readonly forecast = new ForecastPanel();
   private readonly freshness = new FreshnessLine();
-  private readonly theme = new ThemeSwitch(() => this.draw());
+  private readonly theme = new ThemeSwitch(() => { this.draw(); this.drawAnalysis(); });
   private readonly live = new LiveView(
     (figures) => this.take(figures),
+    (analysis) => { this.analysis = analysis; this.drawAnalysis(); },
     (freshness) => this.freshness.hear(freshness),
     (since) => this.freshness.offline(since),
   );
   private context: Context;
   private figures: Figures | null = null;
+  private analysis: Analysis | null = null;
   private choices: Choices = { regions: [], products: [], categories: [] };
   private groups = -1;
 
@@ -54,6 +63,7 @@ class Dashboard {
       format: new Format(language, this.page),
       view,
       query: queryOf(view),
+      since: null,
       word: (key: Word) => word(language, key),
       toggle: (dimension, name) => this.holder.set(toggled(this.holder.view, dimension, name)),
       between: (from, to) => this.holder.set({ ...this.holder.view, period: "between", from, to }),
@@ -68,14 +78,19 @@ class Dashboard {
     if (this.context.query !== before) {
       // What is on the page is of the view before until the first figures of this one come.
       document.body.dataset.drawn = "";
+      document.body.dataset.analysed = "";
       this.figures = null;
+      this.analysis = null;
       this.live.follow(this.context.query);
     }
     this.draw();
+    this.drawAnalysis();
   }
 
   private take(figures: Figures): void {
+    const first = this.figures === null;
     this.figures = figures;
+    this.context.since = figures.period.from;
     this.freshness.figures(figures.complete);
     if (figures.groups !== this.groups) {
       this.groups = figures.groups;
@@ -86,6 +101,8 @@ class Dashboard {
       }, () => { this.groups = -1; });
     }
     this.draw();
+    // An analysis that came before them is of no use without them.
+    if (first) this.drawAnalysis();
   }
 
   private label(): void {
@@ -117,7 +134,7 @@ class Dashboard {
     if (!figures) return;
     this.filters.resolve(context, figures);
     this.tiles.draw(context, figures);
-    this.time.draw(context, figures);
+    this.time.draw(context, figures, this.analysis?.forecast ?? null);
     this.map.draw(context, figures);
     this.regions.draw(context, figures);
     this.products.draw(context, figures);
@@ -130,6 +147,18 @@ class Dashboard {
     document.body.dataset.from = figures.period.from;
     document.body.dataset.to = figures.period.to;
     document.body.dataset.step = figures.period.step;
+  }
+
+  /** What comes after the figures, and not more than once a second. */
+  private drawAnalysis(): void {
+    const { context, figures, analysis } = this;
+    this.tiles.drawCustomers(context, analysis?.customers ?? null);
+    for (const panel of this.spreads) panel.draw(context, analysis);
+    this.forecast.draw(context, analysis);
+    if (!figures || !analysis) return;
+    this.time.draw(context, figures, analysis.forecast);
+    const covered = analysis.statistics?.complete ?? true;
+    document.body.dataset.analysed = covered && analysis.forecast.status !== "waiting" ? context.query : "";
   }
 }
 

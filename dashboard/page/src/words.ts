@@ -18,8 +18,19 @@ const en = {
   light: "Light", dark: "Dark", system: "System", theme: "Colours",
   other: "Français", elsewhere: "Sales of regions that are not on this map are in the bars and in every total.",
   map: "Map: departments of France by MapSVG and svg-maps, CC BY 4.0, grouped into regions.",
-  chart: "Charts: Apache ECharts.", allSales: "Download these sales", exact: "Amounts are exact sums, never estimates.",
+  chart: "Charts: Apache ECharts.", allSales: "Download these sales", exact: "Amounts are exact sums, never estimates, but for what is called a forecast.",
   title: "Sales, live",
+  customers: "Distinct customers", countedAll: "all counted", identified: "customer known for",
+  readSince: "sales since", reading: "sales are still being read",
+  spreadByRegion: "Amount of a sale by region", spreadByProduct: "Amount of a sale by product",
+  mean: "Mean", deviation: "Standard deviation", spreadNote: "Mean of a sale ± standard deviation", allOfThem: "All sales",
+  forecast: "Forecast", forecastTitle: "Revenue to come (forecast)", low: "From", high: "Up to",
+  forecastMade: "An estimate by exponential smoothing (Holt-Winters), not a figure of sales made. Interval:",
+  forecastFrom: "full steps known", season: "season in steps", noSeason: "no season found",
+  forecastShort: "Not enough history for a forecast: full steps known", forecastNeeds: "needed",
+  forecastOver: "The period is over: nothing to forecast.", forecastWaiting: "Older days are still being read.",
+  heldBack: "Error on steps held back", relativeError: "relative error", scaledError: "of the error of “as a season before”",
+  inside: "inside the interval", of: "of",
 };
 
 const fr: typeof en = {
@@ -43,8 +54,20 @@ const fr: typeof en = {
   other: "English", elsewhere: "Les ventes des régions absentes de cette carte sont dans les barres et dans tous les totaux.",
   map: "Carte : départements de France par MapSVG et svg-maps, CC BY 4.0, regroupés en régions.",
   chart: "Graphiques : Apache ECharts.", allSales: "Télécharger ces ventes",
-  exact: "Les montants sont des sommes exactes, jamais des estimations.",
+  exact: "Les montants sont des sommes exactes, jamais des estimations, hors ce qui est nommé prévision.",
   title: "Ventes en direct",
+  customers: "Clients distincts", countedAll: "tous comptés", identified: "client connu pour",
+  readSince: "ventes depuis", reading: "les ventes sont encore en lecture",
+  spreadByRegion: "Montant d’une vente par région", spreadByProduct: "Montant d’une vente par produit",
+  mean: "Moyenne", deviation: "Écart type", spreadNote: "Moyenne d’une vente ± écart type", allOfThem: "Toutes les ventes",
+  forecast: "Prévision", forecastTitle: "Chiffre d’affaires à venir (prévision)", low: "De", high: "Jusqu’à",
+  forecastMade: "Une estimation par lissage exponentiel (Holt-Winters), pas un chiffre de ventes faites. Intervalle :",
+  forecastFrom: "pas entiers connus", season: "saison en pas", noSeason: "aucune saison trouvée",
+  forecastShort: "Pas assez d’historique pour une prévision : pas entiers connus", forecastNeeds: "nécessaires",
+  forecastOver: "La période est passée : rien à prévoir.", forecastWaiting: "Les jours plus anciens sont encore en lecture.",
+  heldBack: "Erreur sur les pas mis de côté", relativeError: "erreur relative",
+  scaledError: "de l’erreur de « comme une saison avant »",
+  inside: "dans l’intervalle", of: "sur",
 };
 
 export type Word = keyof typeof en;

@@ -56,6 +56,11 @@ impl Groups {
         &self.list
     }
 
+    /// Whether rollups are kept by category.
+    pub fn are_by_category(&self) -> bool {
+        self.list.iter().any(|group| group.category.is_some())
+    }
+
     /// The category of a group; empty while it is not known.
     pub fn category<'a>(&'a self, group: &'a Group) -> &'a str {
         match &group.category {

@@ -63,15 +63,37 @@ pub enum Change {
     Delete(DocumentKey),
 }
 
-/// What must be read again, because a change could not be applied by itself.
-#[derive(Debug, Default)]
-pub struct Unsettled {
+/// Parts of all time, as the cube holds it.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
     /// Minutes in the window.
     pub minutes: BTreeSet<Minute>,
     /// Days before the window.
     pub days: BTreeSet<NaiveDate>,
-    /// A document that nothing is known of was deleted: it may be of any day.
+    /// All of it.
     pub everything: bool,
+}
+
+impl Parts {
+    /// Makes days of the minutes before `window_start`, a local midnight.
+    pub fn roll(&mut self, calendar: Calendar, window_start: Minute) {
+        let kept = self.minutes.split_off(&window_start);
+        for minute in std::mem::replace(&mut self.minutes, kept) {
+            self.days.insert(calendar.day_of(minute));
+        }
+    }
+
+    /// Whether it is no part at all.
+    pub fn is_empty(&self) -> bool {
+        self.minutes.is_empty() && self.days.is_empty() && !self.everything
+    }
+
+    /// Adds what the other has.
+    pub fn extend(&mut self, other: Self) {
+        self.minutes.extend(other.minutes);
+        self.days.extend(other.days);
+        self.everything |= other.everything;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,8 +123,12 @@ pub struct Cube {
     documents: HashMap<DocumentKey, Held>,
     archive: BTreeMap<NaiveDate, Cells>,
     archive_complete: bool,
-    /// What must be read again.
-    pub unsettled: Unsettled,
+    /// What must be read again, because a change could not be applied by itself. Everything, when a document
+    /// that nothing is known of was deleted: it may have been of any day.
+    pub unsettled: Parts,
+    /// What has changed since somebody took it from here: of these minutes and days there may be other sales.
+    /// Everything, when all sums were forgotten.
+    pub touched: Parts,
     version: u64,
     archive_version: u64,
 }
@@ -118,7 +144,8 @@ impl Cube {
             documents: HashMap::new(),
             archive: BTreeMap::new(),
             archive_complete: false,
-            unsettled: Unsettled::default(),
+            unsettled: Parts::default(),
+            touched: Parts::default(),
             version: 0,
             archive_version: 0,
         }
@@ -138,6 +165,7 @@ impl Cube {
         let (version, archive_version) = (self.version, self.archive_version);
         *self = Self::new(self.calendar, window_start);
         self.groups = groups;
+        self.touched.everything = true;
         self.version = version + 1;
         self.archive_version = archive_version + 1;
     }
@@ -242,10 +270,13 @@ impl Cube {
     fn put(&mut self, rollup: &Rollup, now_s: u64) {
         let minute = rollup.minute;
         if minute < self.window_start {
-            self.unsettled.days.insert(self.calendar.day_of(minute));
+            let day = self.calendar.day_of(minute);
+            self.unsettled.days.insert(day);
+            self.touched.days.insert(day);
             self.archive_version += 1;
             return;
         }
+        self.touched.minutes.insert(minute);
         let slot = self.window.entry(minute).or_insert_with(|| Slot {
             cells: Cells::new(),
             documents_held_since: Some(now_s),
@@ -268,6 +299,7 @@ impl Cube {
     }
 
     fn take_out(&mut self, held: &Held) {
+        self.touched.minutes.insert(held.minute);
         if let Some(slot) = self.window.get_mut(&held.minute)
             && let Some(sums) = slot.cells.get_mut(&held.group)
         {
@@ -282,6 +314,7 @@ impl Cube {
     pub fn replace_minute(&mut self, minute: Minute, rollups: &[Rollup], now_s: u64) {
         self.documents.retain(|_, held| held.minute != minute);
         self.window.remove(&minute);
+        self.touched.minutes.insert(minute);
         for rollup in rollups {
             self.put(rollup, now_s);
         }
@@ -292,6 +325,7 @@ impl Cube {
     pub fn replace_day(&mut self, day: NaiveDate, cells: Cells) {
         if day < self.calendar.day_of(self.window_start) {
             self.archive.insert(day, cells);
+            self.touched.days.insert(day);
             self.version += 1;
             self.archive_version += 1;
         }
@@ -323,11 +357,8 @@ impl Cube {
             }
         }
         self.documents.retain(|_, held| held.minute >= window_start);
-        // What was to be read again of these minutes is now a day's.
-        let kept = self.unsettled.minutes.split_off(&window_start);
-        for minute in std::mem::replace(&mut self.unsettled.minutes, kept) {
-            self.unsettled.days.insert(self.calendar.day_of(minute));
-        }
+        self.unsettled.roll(self.calendar, window_start);
+        self.touched.roll(self.calendar, window_start);
         self.window_start = window_start;
         self.version += 1;
         self.archive_version += 1;

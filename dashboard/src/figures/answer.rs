@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
-use crate::calendar::Step;
+use crate::calendar::{Minute, Step, rfc3339};
 use crate::cube::Sums;
 use crate::decimal;
 
 /// All figures of a view.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
+    /// First minute of the period, and the one after it.
+    #[serde(skip)]
+    pub(super) range: (Minute, Minute),
     /// What they are figures of.
     pub period: PeriodAnswer,
     /// Counts up with every change.
@@ -60,6 +63,8 @@ pub struct Totals {
 pub struct Point {
     /// When the step begins.
     pub start: String,
+    #[serde(skip)]
+    pub(super) minute: Minute,
     #[serde(flatten)]
     sums: SumsAnswer,
 }
@@ -114,9 +119,10 @@ impl Scales {
         }
     }
 
-    pub(super) fn point(self, start: String, sums: Sums) -> Point {
+    pub(super) fn point(self, minute: Minute, sums: Sums) -> Point {
         Point {
-            start,
+            start: rfc3339(minute),
+            minute,
             sums: self.sums(sums),
         }
     }

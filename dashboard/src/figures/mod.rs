@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! View + cube (+ history for parts of older days) ─► Figures
+//! View + Figures + tallies of sales ─► Analysis
 //! ```
 //!
 //! Owns: which part of a period comes from where, adding up, the shape of the answer.
@@ -10,14 +11,18 @@
 mod view;
 mod history;
 mod answer;
+mod analysed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use analysed::{Analysis, Customers, ForecastAnswer, Foretold, Spread, Spreads, Statistics};
 pub use answer::{Figures, Named, PeriodAnswer, Point, Scales, Totals};
 pub use history::History;
 pub use view::{Period, View, ViewError};
 
+use crate::analysis::Analysed;
+use crate::analysis::forecast::Forecasts;
 use crate::calendar::{Minute, Step, rfc3339};
 use crate::cube::{Cells, Cube, Sums};
 use crate::feed::Shared;
@@ -32,6 +37,8 @@ const RECENT: Minute = 60;
 pub struct Figurer {
     shared: Arc<Shared>,
     history: Arc<History>,
+    analysed: Arc<Analysed>,
+    forecasts: Arc<Forecasts>,
     scales: Scales,
 }
 
@@ -49,11 +56,18 @@ struct Plan {
 }
 
 impl Figurer {
-    /// Computes from the shared cube, and asks `history` for the rest.
-    pub fn new(shared: Arc<Shared>, history: Arc<History>, scales: Scales) -> Self {
+    /// Computes from the shared cube and tallies, and asks `history` for the rest.
+    pub fn new(
+        shared: Arc<Shared>,
+        history: Arc<History>,
+        analysed: Arc<Analysed>,
+        scales: Scales,
+    ) -> Self {
         Self {
             shared,
             history,
+            analysed,
+            forecasts: Arc::default(),
             scales,
         }
     }
@@ -199,18 +213,19 @@ impl Figurer {
         let mut start = plan.from;
         while start < plan.to.min(last.max(plan.from + 1)) {
             let sums = adder.by_step.get(&start).copied().unwrap_or_default();
-            over_time.push(scales.point(rfc3339(start), sums));
+            over_time.push(scales.point(start, sums));
             start = calendar.next(plan.step, calendar.floor(plan.step, start));
         }
         let per_minute = (now + 1 - RECENT..=now)
             .map(|minute| {
                 scales.point(
-                    rfc3339(minute),
+                    minute,
                     recent.by_step.get(&minute).copied().unwrap_or_default(),
                 )
             })
             .collect();
         Figures {
+            range: (plan.from, plan.to),
             period: PeriodAnswer {
                 name: view.period.name(),
                 from: rfc3339(plan.from),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sales_rollup_minute ─► rows (whole minutes, or added up by the server) and changes
-//! sales               ─► pages of sales, the newest sale, categories of products
+//! sales               ─► pages of sales, sales for statistics, the newest sale, categories of products
 //! ```
 //!
 //! Every read is of majority-committed data, like the change stream, and so never of what may be rolled back.
@@ -20,7 +20,7 @@ use mongodb::{Client, Collection};
 
 pub use changes::{Changes, Event, Happened};
 pub use rows::Row;
-pub use sales::{Cursor, SalesPage, SalesQuery};
+pub use sales::{Cursor, SaleRow, SalesPage, SalesQuery};
 
 use crate::decimal::Inexact;
 use crate::settings::{Fields, Settings};

@@ -54,7 +54,7 @@ pub(super) fn moment(minute: Minute) -> DateTime {
 }
 
 /// A dimension's value as text; null and missing are the empty text.
-fn text(value: Option<&Bson>) -> String {
+pub(super) fn text(value: Option<&Bson>) -> String {
     match value {
         None | Some(Bson::Null) => String::new(),
         Some(Bson::String(text)) => text.clone(),

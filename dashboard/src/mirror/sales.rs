@@ -3,11 +3,11 @@
 //! A page begins after a cursor, which names the last sale of the page before by time and `_id`: new
 //! sales move no page, and no sale comes twice or is left out.
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use serde_json::{Map, Value};
 
-use super::rows::moment;
+use super::rows::{minute_of, moment, text};
 use super::{Mirror, MirrorError};
 use crate::calendar::Minute;
 use crate::decimal;
@@ -25,6 +25,26 @@ pub struct SalesQuery {
     pub products: Vec<String>,
     /// Categories; all if empty.
     pub categories: Vec<String>,
+}
+
+/// Sales handed over at once, so that nobody waits long for a lock.
+const CHUNK: usize = 2_000;
+
+/// What statistics need of one sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaleRow {
+    /// When.
+    pub minute: Minute,
+    /// Where; empty for null.
+    pub region: String,
+    /// What; empty for null.
+    pub product: String,
+    /// Of which category; empty for null.
+    pub category: String,
+    /// What was paid, if it is known.
+    pub amount: Option<i128>,
+    /// Who has paid, if it is known.
+    pub customer: Option<String>,
 }
 
 /// The last sale of a page.
@@ -81,6 +101,62 @@ pub struct SalesPage {
 }
 
 impl Mirror {
+    /// Every sale from a minute to before another, in no order, in chunks.
+    ///
+    /// # Errors
+    /// When the server is away or an amount is not what the settings say.
+    pub async fn sale_rows(
+        &self,
+        from: Minute,
+        to: Minute,
+        mut take: impl FnMut(Vec<SaleRow>),
+    ) -> Result<(), MirrorError> {
+        let fields = &self.fields;
+        let names = [
+            &fields.time,
+            &fields.region,
+            &fields.product,
+            &fields.category,
+            &fields.amount,
+            &fields.customer,
+        ];
+        let mut only = doc! { "_id": 0 };
+        only.extend(names.map(|name| (name.clone(), Bson::Int32(1))));
+        let range = doc! { "$gte": moment(from), "$lt": moment(to) };
+        let cursor = self
+            .sales
+            .find(doc! { &fields.time: range })
+            .projection(only)
+            .batch_size(10_000)
+            .await?;
+        let mut chunks = cursor.chunks(CHUNK);
+        while let Some(chunk) = chunks.next().await {
+            let rows: Result<Vec<SaleRow>, MirrorError> = chunk
+                .into_iter()
+                .map(|sale| self.sale_row(&sale?))
+                .collect();
+            take(rows?);
+        }
+        Ok(())
+    }
+
+    fn sale_row(&self, sale: &Document) -> Result<SaleRow, MirrorError> {
+        let fields = &self.fields;
+        let shape = || MirrorError::Shape("time", self.sales.name().to_owned());
+        let time = sale.get_datetime(&fields.time).map_err(|_| shape())?;
+        let customer = sale
+            .get(&fields.customer)
+            .filter(|customer| **customer != Bson::Null);
+        Ok(SaleRow {
+            minute: minute_of(*time),
+            region: text(sale.get(&fields.region)),
+            product: text(sale.get(&fields.product)),
+            category: text(sale.get(&fields.category)),
+            amount: self.amount(sale)?,
+            customer: customer.map(|customer| text(Some(customer))),
+        })
+    }
+
     /// A page of up to `limit` sales after a cursor.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ pub struct Settings {
     pub page: Page,
     /// What is held in memory.
     pub cube: CubeSettings,
+    /// What is computed from sales one by one.
+    pub analysis: Analysis,
     /// Who may look.
     pub auth: Auth,
 }
@@ -64,6 +66,8 @@ pub struct Fields {
     pub amount: String,
     /// Pieces, an exact number.
     pub quantity: String,
+    /// The customer, a text; sales may lack it.
+    pub customer: String,
     /// Digits after the point of `amount`.
     pub amount_scale: u32,
     /// Digits after the point of `quantity`.
@@ -90,6 +94,16 @@ pub struct Page {
 pub struct CubeSettings {
     /// Local days held by the minute, today included; older ones are held by the day.
     pub window_days: u64,
+}
+
+/// `[analysis]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Analysis {
+    /// Local days of which sales are read for statistics and customers, today included; 0 reads none.
+    pub days: u64,
+    /// Customers in the sample, each counted once for every minute or day and group.
+    pub sample: usize,
 }
 
 /// `[auth]`
@@ -122,6 +136,7 @@ impl Default for Fields {
             category: "category".into(),
             amount: "amount".into(),
             quantity: "quantity".into(),
+            customer: "customer_id".into(),
             amount_scale: 2,
             quantity_scale: 0,
             also: vec!["sale_id".into(), "store_id".into(), "channel".into()],
@@ -145,6 +160,15 @@ impl Default for CubeSettings {
     }
 }
 
+impl Default for Analysis {
+    fn default() -> Self {
+        Self {
+            days: 31,
+            sample: 1_000_000,
+        }
+    }
+}
+
 /// Every key there is.
 const KEYS: &[&str] = &[
     "mongodb.uri",
@@ -157,6 +181,7 @@ const KEYS: &[&str] = &[
     "fields.category",
     "fields.amount",
     "fields.quantity",
+    "fields.customer",
     "fields.amount_scale",
     "fields.quantity_scale",
     "fields.also",
@@ -164,6 +189,8 @@ const KEYS: &[&str] = &[
     "page.currency",
     "page.title",
     "cube.window_days",
+    "analysis.days",
+    "analysis.sample",
     "auth.basic_file",
     "auth.token_file",
 ];
@@ -255,6 +282,15 @@ impl Settings {
         if !(1..=62).contains(&self.cube.window_days) {
             problems.push("`cube.window_days` is out of range; write 1 to 62".into());
         }
+        if !(1_000..=100_000_000).contains(&self.analysis.sample) {
+            problems.push("`analysis.sample` is out of range; write 1000 to 100000000".into());
+        }
+        let days = self.analysis.days;
+        if days != 0 && !(self.cube.window_days..=3_660).contains(&days) {
+            problems.push(
+                "`analysis.days` is out of range; write 0, or `cube.window_days` to 3660".into(),
+            );
+        }
         problems
     }
 }
@@ -308,6 +344,14 @@ mod tests {
     fn what_is_unsound_comes_with_a_remedy() {
         assert!(problem("[page]\ntime_zone = 'Europe/Pari'").contains("`Europe/Paris`"));
         assert!(problem("[cube]\nwindow_days = 0").contains("write 1 to 62"));
+        assert!(problem("[analysis]\ndays = 1").contains("write 0, or `cube.window_days`"));
+        assert_eq!(
+            Settings::parse("[analysis]\ndays = 0")
+                .unwrap()
+                .analysis
+                .days,
+            0
+        );
     }
 
     #[test]

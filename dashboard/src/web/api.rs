@@ -11,7 +11,7 @@ use serde_json::json;
 use super::App;
 use super::answers::{self, Refusal};
 use crate::feed::State as FeedState;
-use crate::figures::{Figures, View};
+use crate::figures::{Analysis, Figures, View};
 use crate::mirror::{Cursor, SalesQuery};
 
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -101,6 +101,12 @@ impl App {
         Ok(self.figurer.figures(view).await?)
     }
 
+    /// The analysis of a view, once its figures are loaded.
+    pub(super) async fn loaded_analysis(&self, view: &View) -> Result<Analysis, Refusal> {
+        let figures = self.loaded_figures(view).await?;
+        Ok(self.figurer.analysis(view, &figures))
+    }
+
     /// The sales of a view.
     pub(super) fn sales_query(&self, view: View) -> SalesQuery {
         let range = view.period.range(self.shared.calendar, self.shared.now());
@@ -174,6 +180,52 @@ pub(super) async fn by_category(State(app): Shared, RawQuery(query): RawQuery) -
         &app,
         query,
         |figures| json!({ "by_category": figures.by_category }),
+    )
+    .await
+}
+
+async fn analysis_part(
+    app: &App,
+    query: Option<String>,
+    part: impl Fn(&Analysis) -> serde_json::Value,
+) -> Answer {
+    let view = app.view(query.as_deref(), &[])?;
+    let analysis = app.loaded_analysis(&view).await?;
+    let mut answer = part(&analysis);
+    if let Some(fields) = answer.as_object_mut() {
+        fields.insert("period".into(), json!(analysis.period));
+    }
+    Ok(answers::json(&answer))
+}
+
+pub(super) async fn analysis(State(app): Shared, RawQuery(query): RawQuery) -> Answer {
+    let view = app.view(query.as_deref(), &[])?;
+    Ok(answers::json(&app.loaded_analysis(&view).await?))
+}
+
+pub(super) async fn statistics(State(app): Shared, RawQuery(query): RawQuery) -> Answer {
+    analysis_part(
+        &app,
+        query,
+        |analysis| json!({ "statistics": analysis.statistics }),
+    )
+    .await
+}
+
+pub(super) async fn customers(State(app): Shared, RawQuery(query): RawQuery) -> Answer {
+    analysis_part(
+        &app,
+        query,
+        |analysis| json!({ "customers": analysis.customers }),
+    )
+    .await
+}
+
+pub(super) async fn forecast(State(app): Shared, RawQuery(query): RawQuery) -> Answer {
+    analysis_part(
+        &app,
+        query,
+        |analysis| json!({ "forecast": analysis.forecast }),
     )
     .await
 }

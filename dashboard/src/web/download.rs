@@ -12,13 +12,16 @@ use super::answers::Refusal;
 use super::table::{Column, Table};
 use crate::cube::Sums;
 use crate::error_chain::ErrorChain;
-use crate::figures::{Named, Point, Scales, View};
+use crate::figures::{Analysis, Foretold, Named, Point, Scales, Spreads, View};
 
 /// Sales of one download; more are to be narrowed, or read page by page.
 const MOST_SALES: usize = 200_000;
 
 /// Sales asked for at once.
 const PAGE: u32 = 5_000;
+
+/// Tables of what is computed from sales one by one.
+const ANALYSED: [&str; 3] = ["statistics-regions", "statistics-products", "forecast"];
 
 pub(super) async fn download(
     State(app): State<Arc<App>>,
@@ -61,8 +64,13 @@ impl App {
         if name == "sales" {
             return self.sales_table(view).await;
         }
+        if ANALYSED.contains(&name) {
+            let analysis = self.loaded_analysis(&view).await?;
+            return analysed(name, &analysis, self.scales);
+        }
         if !["over-time", "regions", "products", "categories"].contains(&name) {
-            let known = "download over-time, regions, products, categories or sales";
+            let known = "download over-time, regions, products, categories, statistics-regions, \
+                         statistics-products, forecast or sales";
             return Err(Refusal(StatusCode::NOT_FOUND, known.into()));
         }
         let figures = self.loaded_figures(&view).await?;
@@ -184,4 +192,59 @@ fn with_sums(name: &str, first: Column, sums: &[Sums], scales: Scales) -> Table 
             Column::Number(quantities, scales.quantity),
         ),
     ])
+}
+
+fn analysed(name: &str, analysis: &Analysis, scales: Scales) -> Result<Table, Refusal> {
+    if name == "forecast" {
+        return Ok(forecast(&analysis.forecast.steps, scales));
+    }
+    let statistics = analysis.statistics.as_ref().ok_or_else(|| {
+        let why = "sales are not read for statistics; set `analysis.days`";
+        Refusal(StatusCode::NOT_FOUND, why.into())
+    })?;
+    Ok(if name == "statistics-regions" {
+        spreads("region", &statistics.by_region, scales)
+    } else {
+        spreads("product", &statistics.by_product, scales)
+    })
+}
+
+fn spreads(name: &str, rows: &[Spreads], scales: Scales) -> Table {
+    let exact = || rows.iter().map(|row| row.spread.exact());
+    let column = |name: &str, column| (name.to_owned(), column);
+    Table(vec![
+        column(
+            name,
+            Column::Text(rows.iter().map(|row| Some(row.name.clone())).collect()),
+        ),
+        column(
+            "count",
+            Column::Count(rows.iter().map(|row| row.spread.count).collect()),
+        ),
+        column(
+            "amount",
+            Column::Number(exact().map(|(sum, _)| Some(sum)).collect(), scales.amount),
+        ),
+        column(
+            "mean",
+            Column::Number(exact().map(|(_, mean)| mean).collect(), scales.amount),
+        ),
+        column(
+            "deviation",
+            Column::Real(rows.iter().map(|row| row.spread.deviation).collect()),
+        ),
+    ])
+}
+
+fn forecast(steps: &[Foretold], scales: Scales) -> Table {
+    let start = |step: &Foretold| Some(step.exact().0 * 60_000);
+    let mut columns = vec![(
+        "start".to_owned(),
+        Column::Moment(steps.iter().map(start).collect()),
+    )];
+    for (at, name) in ["amount", "low", "high"].into_iter().enumerate() {
+        let values = steps.iter().map(|step| Some(step.exact().1[at])).collect();
+        columns.push((name.to_owned(), Column::Number(values, scales.amount)));
+    }
+    Table(columns)
 }

@@ -65,6 +65,19 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         "Rollup documents whose last sums are in memory",
         whole(documents),
     );
+    let (sample, tallies) = app.analysed.tallies().size();
+    gauge(
+        r,
+        "analysis_tallies",
+        "Groups by bucket of which amounts are analysed",
+        whole(tallies),
+    );
+    gauge(
+        r,
+        "analysis_sample",
+        "Customers by bucket and group in the sample",
+        whole(sample),
+    );
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
         text.clear();

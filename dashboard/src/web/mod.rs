@@ -20,6 +20,7 @@ use axum::routing::get;
 pub use assets::Assets;
 pub use auth::Door;
 
+use crate::analysis::Analysed;
 use crate::feed::Shared;
 use crate::figures::{Figurer, Scales};
 use crate::live::Live;
@@ -41,6 +42,8 @@ pub struct App {
     pub shared: Arc<Shared>,
     /// Figures of a view.
     pub figurer: Figurer,
+    /// What is known of sales one by one.
+    pub analysed: Arc<Analysed>,
     /// Views that are looked at.
     pub live: Arc<Live>,
     /// Sales themselves.
@@ -70,6 +73,10 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/api/by-region", get(api::by_region))
         .route("/api/by-product", get(api::by_product))
         .route("/api/by-category", get(api::by_category))
+        .route("/api/analysis", get(api::analysis))
+        .route("/api/statistics", get(api::statistics))
+        .route("/api/customers", get(api::customers))
+        .route("/api/forecast", get(api::forecast))
         .route("/api/sales", get(api::sales))
         .route("/api/stream", get(stream::stream))
         .route("/api/download/{file}", get(download::download))

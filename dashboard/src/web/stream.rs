@@ -1,4 +1,4 @@
-//! Server-sent events: figures of one view as they change, and freshness every second.
+//! Server-sent events: figures and analysis of one view as they change, and freshness every second.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,43 +14,45 @@ use tokio::time::{Interval, interval};
 
 use super::App;
 use super::answers::Refusal;
-use crate::live::Latest;
+use crate::live::{Latest, Watched};
 
 /// How often freshness is told.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 struct Viewer {
     app: Arc<App>,
-    figures: watch::Receiver<Latest>,
+    watched: Watched,
     heartbeat: Interval,
-    first: bool,
+    /// The first look does not wait for a change: others may look at the same view already.
+    first: [bool; 2],
 }
 
 impl Viewer {
     async fn next(&mut self) -> Event {
+        let [first_figures, first_analysis] = &mut self.first;
         loop {
-            // The first look does not wait for a change: others may look at the same view already.
-            let changed = async {
-                if !std::mem::take(&mut self.first) {
-                    // The sender lives as long as a receiver does.
-                    let _ = self.figures.changed().await;
-                }
-            };
-            tokio::select! {
-                () = changed => {
-                    let latest = self.figures.borrow_and_update().clone();
-                    if let Some(figures) = latest {
-                        return Event::default().event("figures").data(&*figures);
-                    }
-                }
+            let (name, latest) = tokio::select! {
+                latest = next_of(&mut self.watched.figures, first_figures) => ("figures", latest),
+                latest = next_of(&mut self.watched.analysis, first_analysis) => ("analysis", latest),
                 _ = self.heartbeat.tick() => {
                     let freshness = self.app.shared.status.freshness(&*self.app.shared.clock);
                     let text = serde_json::to_string(&freshness).unwrap_or_default();
                     return Event::default().event("status").data(text);
                 }
+            };
+            if let Some(answer) = latest {
+                return Event::default().event(name).data(&*answer);
             }
         }
     }
+}
+
+async fn next_of(states: &mut watch::Receiver<Latest>, first: &mut bool) -> Latest {
+    if !std::mem::take(first) {
+        // The sender lives as long as a receiver does.
+        let _ = states.changed().await;
+    }
+    states.borrow_and_update().clone()
 }
 
 fn events(viewer: Viewer) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -66,9 +68,9 @@ pub(super) async fn stream(
 ) -> Result<Response, Refusal> {
     let view = app.view(query.as_deref(), &[])?;
     let viewer = Viewer {
-        figures: app.live.watch(view),
+        watched: app.live.watch(view),
         heartbeat: interval(HEARTBEAT),
-        first: true,
+        first: [true; 2],
         app,
     };
     // Proxies that hold answers back would hold events back.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMillisecondArray,
 };
 use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
@@ -21,6 +22,8 @@ pub(super) enum Column {
     Moment(Vec<Option<i64>>),
     /// Whole numbers.
     Count(Vec<i64>),
+    /// Numbers that are no exact ones.
+    Real(Vec<Option<f64>>),
     /// Exact numbers of a scale.
     Number(Vec<Option<i128>>, u32),
 }
@@ -47,6 +50,7 @@ impl Column {
             Self::Text(values) => values.len(),
             Self::Moment(values) => values.len(),
             Self::Count(values) => values.len(),
+            Self::Real(values) => values.len(),
             Self::Number(values, _) => values.len(),
         }
     }
@@ -60,6 +64,7 @@ impl Column {
                     moment.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
                 }),
             Self::Count(values) => values[row].to_string(),
+            Self::Real(values) => values[row].map_or_else(String::new, |value| value.to_string()),
             Self::Number(values, scale) => {
                 values[row].map_or_else(String::new, |value| decimal::text(value, *scale))
             }
@@ -73,6 +78,7 @@ impl Column {
                 Arc::new(TimestampMillisecondArray::from(values.clone()).with_timezone("UTC"))
             }
             Self::Count(values) => Arc::new(Int64Array::from(values.clone())),
+            Self::Real(values) => Arc::new(Float64Array::from(values.clone())),
             Self::Number(values, scale) => {
                 let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
                 Arc::new(Decimal128Array::from(values.clone()).with_precision_and_scale(38, scale)?)
@@ -98,14 +104,7 @@ impl Table {
     pub(super) fn parquet(&self) -> Result<Vec<u8>, TableError> {
         let mut columns = Vec::new();
         for (name, column) in &self.0 {
-            columns.push((
-                name,
-                column.array()?,
-                matches!(
-                    column,
-                    Column::Text(_) | Column::Moment(_) | Column::Number(..)
-                ),
-            ));
+            columns.push((name, column.array()?, !matches!(column, Column::Count(_))));
         }
         let batch = RecordBatch::try_from_iter_with_nullable(columns)?;
         let properties = WriterProperties::builder()

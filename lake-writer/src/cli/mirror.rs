@@ -89,13 +89,8 @@ impl Mirror {
         &self.metrics
     }
 
-    /// Runs until it is over.
-    pub(super) fn run(
-        self,
-        context: &Context,
-        mode: RunMode,
-        stop: watch::Receiver<Stop>,
-    ) -> Mirrored {
+    /// Finds the topic. What comes of it can run on any thread.
+    pub(super) fn ready(self, context: &Context) -> Result<ReadyMirror, Failure> {
         let Self {
             mut settings,
             mongo,
@@ -121,8 +116,34 @@ impl Mirror {
             metrics,
             runtime: context.runtime.handle().clone(),
         };
-        Ok(mirror::run(parts, mode, stop)?)
+        Ok(ReadyMirror(parts))
     }
+}
+
+/// A mirror that only has to run.
+pub(super) struct ReadyMirror(MirrorParts);
+
+impl ReadyMirror {
+    /// Runs until it is over.
+    pub(super) fn run(self, mode: RunMode, stop: watch::Receiver<Stop>) -> Mirrored {
+        Ok(mirror::run(self.0, mode, stop)?)
+    }
+}
+
+/// Messages that a mirror has dealt with, and what became of them in words.
+pub(super) fn told(summary: &mirror::Summary) -> (u64, String) {
+    let mirror::Summary {
+        documents,
+        dead_letters,
+        tombstones,
+        ..
+    } = *summary;
+    let words = format!(
+        "{} documents and {} dead letters in MongoDB",
+        count(documents),
+        count(dead_letters)
+    );
+    (documents + dead_letters + tombstones, words)
 }
 
 pub(super) fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
@@ -165,7 +186,8 @@ pub(super) fn run(arguments: &Arguments, mirror: &MirrorArguments) -> Result<(),
         false => RunMode::Forever,
     };
     let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
-    let mirrored = configured.run(&context, mode, stop.subscribe());
+    let ready = configured.ready(&context);
+    let mirrored = ready.and_then(|mirror| mirror.run(mode, stop.subscribe()));
     if let Some(shown) = shown {
         shown.abort();
         context.line.show("");

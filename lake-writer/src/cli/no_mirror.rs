@@ -37,9 +37,22 @@ impl Mirror {
         match self.0 {}
     }
 
-    pub(super) fn run(self, _: &Context, _: RunMode, _: watch::Receiver<Stop>) -> Mirrored {
+    pub(super) fn ready(self, _: &Context) -> Result<ReadyMirror, Failure> {
         match self.0 {}
     }
+}
+
+/// There is none either.
+pub(super) struct ReadyMirror(Infallible);
+
+impl ReadyMirror {
+    pub(super) fn run(self, _: RunMode, _: watch::Receiver<Stop>) -> Mirrored {
+        match self.0 {}
+    }
+}
+
+pub(super) fn told(summary: &Infallible) -> (u64, String) {
+    match *summary {}
 }
 
 pub(super) fn check(_: &Context, _: bool) -> Result<String, Failure> {

@@ -113,7 +113,8 @@ fn write_and_mirror(
         let run = |mirror: Mirror| {
             let told = stop.subscribe();
             scope.spawn(move || {
-                let mirrored = mirror.run(context, mode, told);
+                let ready = mirror.ready(context);
+                let mirrored = ready.and_then(|mirror| mirror.run(mode, told));
                 if let Err(failure) = &mirrored {
                     tracing::error!(%failure, "the mirror has stopped; the lake goes on");
                 }

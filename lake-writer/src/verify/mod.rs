@@ -299,7 +299,7 @@ impl Comparison<'_> {
             .ledger
             .files
             .values()
-            .filter(|file| file.origin().is_some());
+            .filter(|file| !file.is_dead && file.origin().is_some());
         let rows: u64 = of_files.map(|file| file.facts.rows).sum();
         let mut said = Vec::new();
         let looked_up = self.schema.looked_up_names();

@@ -1,6 +1,6 @@
-// Revenue over time, with zoom; and sales per minute of the last hour.
+// Revenue over time, with zoom and a forecast that is told apart; and sales per minute of the last hour.
 
-import type { Figures, Point } from "../answers.js";
+import type { Figures, Forecast, Foretold, Point } from "../answers.js";
 import { Card } from "../card.js";
 import { Chart, colours, tooltip } from "../chart.js";
 import type { Context } from "../context.js";
@@ -13,7 +13,7 @@ export class TimePanel {
   private readonly chart = new Chart(this.card.body, 300);
   private readonly bar = element("div", { class: "zoom", hidden: "" });
   private zoom: Zoom = { start: 0, end: 100 };
-  private drawn: { context: Context; figures: Figures } | null = null;
+  private drawn: { context: Context; figures: Figures; starts: string[] } | null = null;
   private queryDrawn = "";
 
   constructor() {
@@ -26,28 +26,39 @@ export class TimePanel {
     });
   }
 
-  draw(context: Context, figures: Figures): void {
+  draw(context: Context, figures: Figures, forecast: Forecast | null): void {
     if (context.query !== this.queryDrawn) this.zoom = { start: 0, end: 100 };
     this.queryDrawn = context.query;
-    this.drawn = { context, figures };
     const { format } = context;
     const paint = colours();
     const { step } = figures.period;
     const points = figures.over_time;
-    const at = (n: number) => points[n];
+    const ahead = new Map(forecast?.steps.map((told) => [told.start, told]));
+    const seen = new Map(points.map((point) => [point.start, point]));
+    // The step that is not over is on the axis already.
+    const starts = [...seen.keys(), ...[...ahead.keys()].filter((start) => !seen.has(start))];
+    this.drawn = { context, figures, starts };
     this.chart.draw({
-      grid: { left: 8, right: 16, top: 16, bottom: 44, containLabel: true },
+      grid: { left: 8, right: 16, top: ahead.size > 0 ? 34 : 16, bottom: 44, containLabel: true },
+      legend: {
+        show: ahead.size > 0, top: 0, right: 8, selectedMode: false, textStyle: { color: paint.text },
+        data: [context.word("revenue"), context.word("forecast")],
+      },
       tooltip: {
         ...tooltip(paint), trigger: "axis",
         formatter: (items: { dataIndex: number }[]) => {
-          const point = at(items[0]?.dataIndex ?? 0);
-          if (!point) return "";
-          const sales = `${format.number(point.count)} ${context.word("sales").toLowerCase()}`;
-          return `${format.start(point.start, step)}\n${format.money(point.amount)}\n${sales}`;
+          const start = starts[items[0]?.dataIndex ?? 0];
+          if (start === undefined) return "";
+          const [point, told] = [seen.get(start), ahead.get(start)];
+          return [
+            format.start(start, step),
+            ...(point ? [format.money(point.amount), `${format.number(point.count)} ${context.word("sales").toLowerCase()}`] : []),
+            ...(told ? [`${context.word("forecast")}: ${format.money(told.amount)}`, `${format.money(told.low)} – ${format.money(told.high)}`] : []),
+          ].join("\n");
         },
       },
       xAxis: {
-        type: "category", boundaryGap: false, data: points.map((point) => point.start),
+        type: "category", boundaryGap: false, data: starts,
         axisLine: { lineStyle: { color: paint.line } }, axisTick: { show: false },
         axisLabel: {
           color: paint.soft, hideOverlap: true, formatter: (start: string) => format.tick(Date.parse(start), step),
@@ -70,10 +81,11 @@ export class TimePanel {
         },
       ],
       series: [{
-        type: "line", data: points.map((point) => Number(point.amount)), showSymbol: points.length < 40,
+        type: "line", name: context.word("revenue"), data: points.map((point) => Number(point.amount)),
+        showSymbol: points.length < 40,
         symbolSize: 5, lineStyle: { color: paint.accent, width: 2 }, itemStyle: { color: paint.accent },
         areaStyle: { color: paint.fill },
-      }],
+      }, ...foretold(context, starts, seen, ahead)],
     });
     const range = `${format.moment(figures.period.from)} – ${format.moment(figures.period.to)}`;
     this.chart.describe(`${context.word("overTime")}, ${range}: ${format.money(figures.totals.amount)}`);
@@ -86,20 +98,49 @@ export class TimePanel {
     const zoomed = this.zoom.start > 0 || this.zoom.end < 100;
     this.bar.hidden = !zoomed || !this.drawn;
     if (!zoomed || !this.drawn) return this.bar.replaceChildren();
-    const { context, figures } = this.drawn;
+    const { context, figures, starts } = this.drawn;
     this.bar.replaceChildren(
       button(context.word("zoomed"), { class: "primary" }, () => {
-        const points = figures.over_time;
-        const index = (percent: number) => Math.round((percent / 100) * (points.length - 1));
-        const first = points[index(this.zoom.start)];
-        const after = points[index(this.zoom.end) + 1]?.start ?? figures.period.to;
-        if (first) context.between(context.format.local(first.start), context.format.local(after));
+        const index = (percent: number) => Math.round((percent / 100) * (starts.length - 1));
+        const first = starts[index(this.zoom.start)];
+        const after = starts[index(this.zoom.end) + 1] ?? figures.period.to;
+        if (first !== undefined && first < after) context.between(context.format.local(first), context.format.local(after));
       }),
       button(context.word("reset"), {}, () => {
         this.chart.plot.dispatchAction({ type: "dataZoom", start: 0, end: 100 });
       }),
     );
   }
+}
+
+/** Series of what is to come: its bounds as a band, and dashes that go on from the last full step. */
+function foretold(
+  context: Context, starts: string[], seen: Map<string, Point>, ahead: Map<string, Foretold>,
+): Record<string, unknown>[] {
+  const paint = colours();
+  const hue = paint.series[1];
+  const first = starts.findIndex((start) => ahead.has(start));
+  const line = starts.map((start, n) => {
+    const told = ahead.get(start);
+    if (told) return Number(told.amount);
+    return n === first - 1 ? Number(seen.get(start)?.amount ?? 0) : null;
+  });
+  const bound = (of: (told: Foretold) => number) => starts.map((start) => {
+    const told = ahead.get(start);
+    return told ? of(told) : null;
+  });
+  const none = { type: "line", showSymbol: false, silent: true, lineStyle: { opacity: 0 }, stack: "band", stackStrategy: "all" };
+  return [
+    { ...none, data: bound((told) => Number(told.low)) },
+    {
+      ...none, data: bound((told) => Number(told.high) - Number(told.low)),
+      areaStyle: { color: hue, opacity: 0.18 },
+    },
+    {
+      type: "line", name: context.word("forecast"), data: line, showSymbol: false,
+      lineStyle: { color: hue, width: 2, type: "dashed" }, itemStyle: { color: hue },
+    },
+  ];
 }
 
 function pointRows(context: Context, points: Point[], start: (start: string) => string) {

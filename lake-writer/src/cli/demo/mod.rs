@@ -3,7 +3,8 @@
 //! ```text
 //! company (sales-producer) ─► embedded broker ─► the writer, as `run` has it ─► <dir>/sales
 //!                                                   │                            │
-//!                                                   └────────► screen ◄──────────┘ ─► DuckDB
+//!                                │                  └────────► screen ◄──────────┘ ─► DuckDB
+//!                                └─► the mirror, where `--set mirror.mongodb.uri=…` names a MongoDB
 //! ```
 //!
 //! Owns: the scenery. The writer, its commits and its files are those of `run`.
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::mirror::{self, Mirror, Mirrored};
 use super::open;
 use super::run::{assemble, drive};
 use super::signals::stop_on_signals;
@@ -82,6 +84,7 @@ pub(super) fn run(arguments: &Arguments, demo: &DemoArguments) -> Result<(), Fai
     let told = stop_on_signals(&context.runtime, &context.line)?.subscribe();
     let metrics = Arc::new(Metrics::new(&context.settings.table.url));
     let (store, writer) = start_writer(&context, &metrics)?;
+    let mirror = start_mirror(&context)?;
     wait_until_ready(&context, &metrics, &writer);
     let company = Company::open(&broker.bootstrap_servers(), TOPIC, demo.rate)?;
 
@@ -92,6 +95,7 @@ pub(super) fn run(arguments: &Arguments, demo: &DemoArguments) -> Result<(), Fai
         metrics,
         company,
         writer,
+        mirror,
         told,
         demo,
     };
@@ -179,6 +183,36 @@ fn start_writer(
     Ok((store, Writer { thread, stop }))
 }
 
+/// The mirror on a thread of its own, and how far it is.
+struct RunningMirror {
+    thread: JoinHandle<Mirrored>,
+    stop: watch::Sender<Stop>,
+    metrics: Arc<Metrics>,
+}
+
+/// The mirror, if a database was named. The broker being a new one, so must be the collection: the
+/// checkpoints of another topic would refuse this one.
+fn start_mirror(context: &Context) -> Result<Option<RunningMirror>, Failure> {
+    let Some(mirror) = Mirror::configured(context, &context.settings)? else {
+        return Ok(None);
+    };
+    let metrics = mirror.metrics().clone();
+    let ready = mirror.ready(context)?;
+    let (stop, stopped) = watch::channel(Stop::Go);
+    let thread = std::thread::spawn(move || {
+        let mirrored = ready.run(RunMode::Forever, stopped);
+        if let Err(failure) = &mirrored {
+            tracing::error!(%failure, "the mirror has stopped; the lake goes on");
+        }
+        mirrored
+    });
+    Ok(Some(RunningMirror {
+        thread,
+        stop,
+        metrics,
+    }))
+}
+
 /// Sales begin when they are waited for: what the broker keeps is little. A writer that does not
 /// get so far says why when it is joined.
 fn wait_until_ready(context: &Context, metrics: &Metrics, writer: &Writer) {
@@ -202,6 +236,7 @@ struct Stage<'a> {
     metrics: Arc<Metrics>,
     company: Company,
     writer: Writer,
+    mirror: Option<RunningMirror>,
     told: watch::Receiver<Stop>,
     lake: Lake,
     screen: Screen,
@@ -249,16 +284,15 @@ impl Stage<'_> {
     fn end(mut self, length: Duration) -> Result<Report, Failure> {
         let sent = self.company.close()?;
         let until = self.context.clock.monotonic() + CATCH_UP;
-        while self.metrics.snapshot().consumed < sent.messages
-            && !self.writer.thread.is_finished()
-            && self.context.clock.monotonic() < until
-        {
-            std::thread::sleep(DRAW_EVERY / 10);
-        }
+        self.wait_for(&self.metrics, &self.writer.thread, sent.messages, until);
         // A writer that has ended by itself says why below.
         let _ = self.writer.stop.send(Stop::Drain);
         while !self.writer.thread.is_finished() {
             std::thread::sleep(DRAW_EVERY / 10);
+        }
+        if let Some(mirror) = &self.mirror {
+            self.wait_for(&mirror.metrics, &mirror.thread, sent.messages, until);
+            let _ = mirror.stop.send(Stop::Drain);
         }
         self.look(length)?;
         self.screen.finish()?;
@@ -266,8 +300,13 @@ impl Stage<'_> {
             Ok(summary) => summary?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
+        let mirrored = self.mirror.map(|mirror| match mirror.thread.join() {
+            Ok(mirrored) => mirrored.map(|summary| mirror::told(&summary)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
         let data = self.lake.data_glob();
         Ok(Report {
+            mirrored,
             seconds: length.as_secs_f64(),
             sent: sent.messages,
             malformed: sent.malformed,
@@ -279,6 +318,24 @@ impl Stage<'_> {
             answer: query::ask(&query::text(&data)),
             query: query::text(&data),
         })
+    }
+}
+
+impl Stage<'_> {
+    /// Waits until so many messages are read, in vain if who reads them ends.
+    fn wait_for<T>(
+        &self,
+        metrics: &Metrics,
+        reader: &JoinHandle<T>,
+        messages: u64,
+        until: Duration,
+    ) {
+        while metrics.snapshot().consumed < messages
+            && !reader.is_finished()
+            && self.context.clock.monotonic() < until
+        {
+            std::thread::sleep(DRAW_EVERY / 10);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) malformed: u64,
     /// What the writer did in this demo.
     pub(super) written: Summary,
+    /// Messages that the mirror has dealt with, in words too, or why it has not; `None` without one.
+    pub(super) mirrored: Option<Result<(u64, String), Failure>>,
     /// Rows of the lake, those of earlier demos included.
     pub(super) lake_rows: u64,
     pub(super) lake_files: u64,
@@ -36,13 +38,25 @@ pub(super) struct Report {
 
 impl Report {
     /// Shows it, and fails if the figures do not add up.
-    pub(super) fn show(&self, output: Output) -> Result<(), Failure> {
+    pub(super) fn show(mut self, output: Output) -> Result<(), Failure> {
         let agreed = self.refuse_difference();
         match output {
             Output::Text => print(&self.in_words(agreed.is_ok()))?,
             Output::Json => print_json(&self.as_json())?,
         }
-        agreed
+        agreed?;
+        // The lake is told first, and whole: a mirror that has failed does not touch it.
+        match self.mirrored.take() {
+            Some(Err(failure)) => Err(failure),
+            Some(Ok((mirrored, _))) if mirrored != self.sent => Err(Failure::new(
+                Exit::Corrupt,
+                format!(
+                    "{} messages were sent, but {mirrored} were mirrored",
+                    self.sent
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn as_json(&self) -> serde_json::Value {
@@ -51,6 +65,10 @@ impl Report {
             "sent": self.sent,
             "malformed": self.malformed,
             "written": self.written,
+            "mirrored": match &self.mirrored {
+                Some(Ok((mirrored, _))) => Some(*mirrored),
+                _ => None,
+            },
             "lake": { "folder": self.lake, "rows": self.lake_rows, "files": self.lake_files },
             "query": self.query,
             "answer": self.answer,
@@ -104,6 +122,9 @@ impl Report {
             self.lake,
             self.query,
         );
+        if let Some(Ok((_, words))) = &self.mirrored {
+            text += &format!("the mirror: {words}\n\n");
+        }
         match self.answer.as_deref() {
             Some([head, rows @ ..]) => {
                 let head: Vec<&str> = head.iter().map(String::as_str).collect();
@@ -135,6 +156,7 @@ mod tests {
                 commits: 3,
                 ..Summary::default()
             },
+            mirrored: Some(Ok((1_001, "1,000 documents".into()))),
             lake_rows: 3_000,
             lake_files: 39,
             lake: "/demo/sales".into(),
@@ -158,6 +180,8 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("Île-de-France"), "{text}");
+        assert!(text.contains("the mirror: 1,000 documents"), "{text}");
+        assert!(report.show(Output::Json).is_ok());
     }
 
     #[test]
@@ -169,6 +193,12 @@ mod tests {
         unseen.lake_rows += 1;
         let mut doubled = report();
         doubled.answer.as_mut().unwrap()[1][2] = "2999".into();
+
+        // AND one that the mirror has not
+        let mut unmirrored = report();
+        unmirrored.mirrored = Some(Ok((1_000, String::new())));
+        let failure = unmirrored.show(Output::Json).unwrap_err();
+        assert_eq!(failure.exit, Exit::Corrupt);
 
         // WHEN the figures are compared THEN each is noticed
         for report in [lost, unseen, doubled] {
