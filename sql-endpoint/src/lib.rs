@@ -1,0 +1,1 @@
+//! SQL over the lake and its mirror, in the PostgreSQL wire protocol.
