@@ -42,7 +42,7 @@ help: ## this list
 # -- for users ------------------------------------------------------------------------------------
 
 # The mirror is all that the demo needs beside local disk.
-DEMO_FEATURES := --no-default-features --features lake-writer/mongodb
+DEMO_FEATURES := --no-default-features --features mongodb
 
 .PHONY: demo
 demo: cargo ## build, then watch sales flow into Parquet and onto a live page; until Ctrl-C on a terminal
@@ -84,10 +84,10 @@ build: cargo ## build all programs as the tests use them
 	cargo build $(CARGO_FLAGS) --workspace --bins
 
 .PHONY: release
-release: cargo ## build both programs as they are measured and shipped
-	$(call say,building lake-writer and sales-producer for release)
-	cargo build --locked --release --workspace --bins
-	ls -l "$(CARGO_TARGET_DIR)/release/lake-writer" "$(CARGO_TARGET_DIR)/release/sales-producer"
+release: cargo ## build lake-writer, sales-producer and lake-dashboard as they are measured and shipped
+	$(call say,building lake-writer$(COMMA) sales-producer and lake-dashboard for release)
+	cargo build --locked --release --bins
+	ls -l "$(CARGO_TARGET_DIR)/release/"{lake-writer,sales-producer,lake-dashboard}
 
 .PHONY: stack-up
 stack-up: ## start real Kafka, HDFS, S3 and MongoDB on this machine; ARGS="--only kafka,hdfs" for some
@@ -100,20 +100,20 @@ stack-down: ## stop them; ARGS=--wipe also deletes what they store
 .PHONY: bench
 bench: cargo venv stack-install ## run the benchmarks of bench/README.md on a real broker
 	$(call say,building both programs for release)
-	cargo build --locked --release --workspace --bins
+	cargo build --locked --release --bins
 	$(call say,whole runs on a real broker: bench/whole_process.py $(ARGS))
 	"$(VENV)/bin/python" bench/whole_process.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
 .PHONY: bench-contention
 bench-contention: cargo venv stack-install ## how writers of one table meet at its log; ARGS="--store s3"
-	cargo build --locked --release --workspace --bins
+	cargo build --locked --release --bins
 	"$(VENV)/bin/python" bench/contention.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
 .PHONY: bench-commit-cost
 bench-commit-cost: cargo venv stack-install ## what a commit costs; ARGS="--store hdfs", ARGS="--store s3 --cpu"
-	cargo build --locked --release --workspace --bins --features lake-writer/simulation
+	cargo build --locked --release --bins --features simulation
 	"$(VENV)/bin/python" bench/commit_cost.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
@@ -196,11 +196,14 @@ test-build: cargo ## build the programs and all Rust tests at once, with the fea
 	$(call say,building programs and tests with profile $(PROFILE))
 	cargo build $(CARGO_FLAGS) --workspace --all-targets
 
+# Processes of pytest, each with servers of its own: most tests wait for a server more than they compute. 0 for one.
+WORKERS ?= 2
+
 .PHONY: pytest
 pytest: test-build venv system-packages stack-install ## whole runs on real servers; ARGS="-k kafka" for some
 	$(call say,pytest)
 	LAKE_WRITER_BIN="$(BINARIES)/lake-writer" SALES_PRODUCER_BIN="$(BINARIES)/sales-producer" \
-	  "$(VENV)/bin/python" -m pytest $(or $(TESTS),tests) $(ARGS)
+	  "$(VENV)/bin/python" -m pytest --numprocesses $(WORKERS) --dist loadgroup $(or $(TESTS),tests) $(ARGS)
 
 # -- what the others need -------------------------------------------------------------------------
 

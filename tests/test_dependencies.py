@@ -111,3 +111,17 @@ def test_arrow_and_parquet_have_one_version(packages: list[dict]) -> None:
             versions[package["name"]].add(package["version"])
     assert versions
     assert {version for found in versions.values() for version in found} == {versions["parquet"].copy().pop()}
+
+
+@pytest.mark.parametrize(
+    ("target", "feature"), [("demo", "mongodb"), ("bench-commit-cost", "simulation"), ("test-build", "hdfs")]
+)
+def test_a_target_builds_the_writer_with_the_feature_that_it_needs(target: str, feature: str) -> None:
+    # GIVEN the command by which make would build it
+    told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [build] = re.findall(r"cargo build .*", told)
+    options = re.findall(r"--no-default-features|--features \S+", build)
+    # THEN cargo, with those options, takes the feature
+    tree = ["cargo", "tree", "--locked", "-p", "lake-writer", "-e", "normal", "--depth", "0", "-f", "{f}"]
+    chosen = subprocess.run([*tree, *" ".join(options).split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert feature in chosen.stdout.strip().split(","), f"{build} leaves {feature} out: {chosen.stdout}"

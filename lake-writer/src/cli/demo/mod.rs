@@ -83,8 +83,8 @@ pub(super) fn run(arguments: &Arguments, demo: &DemoArguments) -> Result<(), Fai
     let context = context(arguments, &dir, &broker)?;
     let told = stop_on_signals(&context.runtime, &context.line)?.subscribe();
     let metrics = Arc::new(Metrics::new(&context.settings.table.url));
-    let (store, writer) = start_writer(&context, &metrics)?;
     let mirror = start_mirror(&context)?;
+    let (store, writer) = start_writer(&context, &metrics)?;
     wait_until_ready(&context, &metrics, &writer);
     let company = Company::open(&broker.bootstrap_servers(), TOPIC, demo.rate)?;
 
