@@ -8,8 +8,10 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use serde::Serialize;
+use serde_json::json;
 
 use super::Arguments;
 use super::context::Context;
@@ -20,9 +22,11 @@ use super::rewriting::cuts;
 use super::verify;
 use crate::batch::Rotation;
 use crate::clock::Chance;
-use crate::rewrite::{FileName, Filling, Loaded, Loader, Portions, RewriteError, RewriterParts};
+use crate::rewrite::{
+    FileName, Filling, Loaded, Loader, Portion, Portions, RewriteError, RewriterParts,
+};
 use crate::settings::Format;
-use crate::source::file::{self, ColumnMap, FileError, FileFormat, FileOptions, FileRows};
+use crate::source::file::{self, ColumnMap, FileError, FileFormat, FileOptions, FileRows, Stamp};
 use crate::telemetry::figures::count;
 use crate::writer::assemble::CutMaker;
 
@@ -37,8 +41,11 @@ pub(super) struct FileArguments {
     files: Vec<PathBuf>,
 
     /// The format of the files, where their names do not tell
-    #[arg(long, value_name = "FORMAT", requires = "files")]
-    format: Option<FormatArgument>,
+    #[arg(
+        long, value_name = "FORMAT", requires = "files",
+        value_parser = PossibleValuesParser::new(FORMATS.map(|(name, _)| name)).map(|name| format(&name)),
+    )]
+    format: Option<FileFormat>,
 
     /// A column of CSV or Parquet files that has another name than its field; can be repeated
     #[arg(long, value_name = "COLUMN=FIELD", requires = "files", value_parser = pair)]
@@ -53,11 +60,16 @@ pub(super) struct FileArguments {
     again: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArgument {
-    Csv,
-    Ndjson,
-    Parquet,
+/// What `--format` takes.
+const FORMATS: [(&str, FileFormat); 3] = [
+    ("csv", FileFormat::Csv),
+    ("ndjson", FileFormat::Ndjson),
+    ("parquet", FileFormat::Parquet),
+];
+
+fn format(name: &str) -> FileFormat {
+    let named = FORMATS.iter().find(|(of, _)| *of == name);
+    named.map_or(FileFormat::Csv, |(_, format)| *format)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -78,6 +90,7 @@ struct Input<'a> {
     path: &'a Path,
     options: FileOptions,
     name: FileName,
+    stamp: Stamp,
 }
 
 impl FileArguments {
@@ -111,26 +124,23 @@ impl FileArguments {
         let files = self.files.iter().zip(names);
         files
             .map(|(path, name)| {
+                let stamp = Stamp::of(path)?;
                 Ok(Input {
                     path,
                     options: self.options(path)?,
                     name: FileName {
                         set: set.to_owned(),
                         name,
-                        fingerprint: file::fingerprint(path)?,
+                        fingerprint: stamp.fingerprint().to_owned(),
                     },
+                    stamp,
                 })
             })
             .collect()
     }
 
     fn options(&self, path: &Path) -> Result<FileOptions, Failure> {
-        let format = match self.format {
-            Some(FormatArgument::Csv) => Some(FileFormat::Csv),
-            Some(FormatArgument::Ndjson) => Some(FileFormat::Ndjson),
-            Some(FormatArgument::Parquet) => Some(FileFormat::Parquet),
-            None => FileFormat::of(path),
-        };
+        let format = self.format.or_else(|| FileFormat::of(path));
         let format = format.ok_or_else(|| {
             let message = format!(
                 "the name of `{}` does not tell its format: give --format csv, ndjson or parquet",
@@ -181,9 +191,14 @@ pub(super) fn run(
         .map(|input| open(input, &cuts, arguments.quiet));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
     let rotation = Rotation::new(&context.settings.rotation);
-    let inputs = inputs.iter().zip(opened);
     if dry_run {
-        return plan(context, arguments, &cuts, rotation, inputs);
+        return plan(
+            context,
+            arguments,
+            &cuts,
+            rotation,
+            inputs.iter().zip(opened),
+        );
     }
     let parts = RewriterParts {
         cuts,
@@ -191,11 +206,13 @@ pub(super) fn run(
         chance: Chance::from_entropy(),
     };
     let mut loader = Loader::begin(parts, rotation)?;
+    let names = inputs.iter().map(|input| input.name.clone());
+    let claimed = loader.claim(names.collect())?;
     let is_shown = !arguments.quiet && std::io::stderr().is_terminal();
     let mut done = Vec::new();
-    for (input, mut rows) in inputs {
+    for ((input, mut rows), claimed) in inputs.iter().zip(opened).zip(claimed) {
         let shown = input.path.display();
-        let loaded = loader.load(&input.name, rows.as_mut(), files.again, &mut |rows| {
+        let loaded = loader.load(claimed, rows.as_mut(), files.again, &mut |rows| {
             if is_shown {
                 context.line.show(&format!("{shown}: {} rows", count(rows)));
             }
@@ -216,13 +233,30 @@ fn interrupted(error: RewriteError, set: &str) -> Failure {
 }
 
 fn open(input: &Input<'_>, cuts: &CutMaker, quiet: bool) -> Result<Box<dyn FileRows>, Failure> {
-    let rows = file::open(input.path, &input.options, &cuts.table.schema)?;
+    let rows = file::open(&input.stamp, &input.options, &cuts.table.schema)?;
     if !quiet && !rows.unknown_columns().is_empty() {
         let columns = rows.unknown_columns().join(", ");
         let path = input.path.display();
         eprintln!("columns of {path} that the schema does not have are left out: {columns}");
     }
     Ok(rows)
+}
+
+/// What a file would become.
+#[derive(Debug, Serialize)]
+struct Planned<'a> {
+    file: &'a Path,
+    rows: u64,
+    dead_letters: u64,
+    records: u64,
+    files: Vec<PlannedFile>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedFile {
+    path: String,
+    rows: u64,
+    bytes: u64,
 }
 
 /// What would be written.
@@ -237,47 +271,61 @@ fn plan<'a>(
     let mut filling = Filling::new(cuts, &Chance::from_entropy().hex_id()).map_err(failed)?;
     let mut planned = Vec::new();
     for (input, mut rows) in inputs {
-        let mut records = Vec::new();
+        let mut file = Planned::nothing_of(input.path);
         let mut portions = Portions::from(&mut filling, rows.as_mut(), &rotation, NO_NUMBER, 0)?;
         while let Some(portion) = portions.fill()? {
-            records.push(portion);
-            context.line.show(&format!(
-                "{}: {} records",
-                input.path.display(),
-                records.len()
-            ));
+            file.add(portion);
+            let (path, records) = (input.path.display(), file.records);
+            context.line.show(&format!("{path}: {records} records"));
         }
         context.line.show("");
-        let files = records.iter().flat_map(|portion| &portion.sealed.files);
-        let files = files
-            .map(|file| json!({ "path": file.target, "rows": file.rows, "bytes": file.bytes }));
-        let files: Vec<_> = files.collect();
-        let dead = records.iter().flat_map(|portion| &portion.sealed.dead);
-        let dead: u64 = dead.map(|file| file.rows).sum();
-        let rows: u64 = records
+        planned.push(file);
+    }
+    match arguments.output {
+        Output::Json => print_json(&json!({ "files": planned })),
+        Output::Text => print(&planned.iter().map(Planned::in_words).collect::<String>()),
+    }
+}
+
+impl<'a> Planned<'a> {
+    fn nothing_of(file: &'a Path) -> Self {
+        Self {
+            file,
+            rows: 0,
+            dead_letters: 0,
+            records: 0,
+            files: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, portion: Portion) {
+        self.records += 1;
+        self.dead_letters += portion
+            .sealed
+            .dead
             .iter()
-            .flat_map(|portion| &portion.sealed.files)
             .map(|file| file.rows)
-            .sum();
-        planned.push(json!({
-            "file": input.path, "rows": rows, "dead_letters": dead, "records": records.len(),
-            "files": files,
-        }));
+            .sum::<u64>();
+        for file in portion.sealed.files {
+            self.rows += file.rows;
+            self.files.push(PlannedFile {
+                path: file.target.to_string(),
+                rows: file.rows,
+                bytes: file.bytes,
+            });
+        }
     }
-    if arguments.output == Output::Json {
-        return print_json(&json!({ "files": planned }));
-    }
-    let line = |file: &Value| {
+
+    fn in_words(&self) -> String {
         format!(
             "{} would become {} rows in {} files, and {} dead letters, by {} records of the log\n",
-            file["file"].as_str().unwrap_or_default(),
-            count(file["rows"].as_u64().unwrap_or(0)),
-            file["files"].as_array().map_or(0, Vec::len),
-            count(file["dead_letters"].as_u64().unwrap_or(0)),
-            file["records"],
+            self.file.display(),
+            count(self.rows),
+            count(self.files.len() as u64),
+            count(self.dead_letters),
+            count(self.records),
         )
-    };
-    print(&planned.iter().map(line).collect::<String>())
+    }
 }
 
 fn show(output: Output, set: &str, done: &[(&Input<'_>, Loaded)]) -> Result<(), Failure> {

@@ -9,8 +9,11 @@
 //!
 //! A file is known by the name of its set, its own name and the XXH3 of its bytes. Under the same
 //! bytes it goes on behind the last row that is there; under others everything that the name had
-//! become before goes with the first record. Its number is minus that of a record of the log, of a
-//! claim that was made for it alone: nothing else in the table can have it.
+//! become before goes with the first record. Its number is minus that of a record of the log: of a
+//! claim of the session that first wrote it, and of each claim one file alone takes its number, so
+//! nothing else in the table can have it.
+
+use std::collections::HashMap;
 
 use tokio::runtime::Handle;
 
@@ -62,17 +65,20 @@ pub struct Loader {
     runtime: Handle,
     log: Log,
     rotation: Rotation,
+    /// Number of this session's last claim. No file has it yet.
+    last_claim: u64,
 }
 
-/// A file that was claimed, and what the table has of it.
-struct Claimed {
+/// A file that is this session's to write, and what the table had of it when it was claimed.
+#[derive(Debug)]
+pub struct ClaimedFile {
+    name: FileName,
     source: SourcePartition,
     epoch: u64,
-    number: i32,
-    /// The row to begin with.
-    start: i64,
-    /// What gives way to the first portion.
-    stale: Vec<TakenFile>,
+    /// The number that it has already.
+    number: Option<i32>,
+    /// Files of the table that a file of this name became.
+    held: Vec<LedgerFile>,
 }
 
 impl Loader {
@@ -94,49 +100,99 @@ impl Loader {
             runtime,
             log,
             rotation,
+            last_claim: 0,
         })
+    }
+
+    /// Claims files, all by one record, and looks what the table has of them. Of two sessions that
+    /// write the same file, the later stops the earlier.
+    ///
+    /// # Errors
+    /// [`RewriteError::SameBytes`] when the table has the bytes of one under another name, or when
+    /// two are alike; when the log fails. Nothing of any file was written.
+    pub fn claim(&mut self, files: Vec<FileName>) -> Result<Vec<ClaimedFile>, RewriteError> {
+        let source = |file: &FileName| {
+            SourcePartition::of_upkeep(&format!("backfill {}/{}", file.set, file.name))
+        };
+        let sources: Vec<_> = files.iter().map(source).collect();
+        let topic = match &*files {
+            [] => return Ok(Vec::new()),
+            [file] => format!("{} of backfill {}", file.name, file.set),
+            [first, rest @ ..] => {
+                format!(
+                    "{} of backfill {} and {} more",
+                    first.name,
+                    first.set,
+                    rest.len()
+                )
+            }
+        };
+        let epoch = self.claim_sources(topic, &sources)?;
+        let ledger = self.runtime.block_on(ledger(self.log.store().as_ref()))?;
+        refuse_same_bytes(&ledger, &files)?;
+        let claimed = |(name, source): (FileName, SourcePartition)| {
+            let held = ledger.files.values().filter(|held| is_of(held, &name));
+            let held: Vec<_> = held.cloned().collect();
+            ClaimedFile {
+                number: number_of(&ledger, &name, &held),
+                name,
+                source,
+                epoch,
+                held,
+            }
+        };
+        Ok(files.into_iter().zip(sources).map(claimed).collect())
     }
 
     /// Writes a file, from where the table ends. With `again`, from its first row, in place of what
     /// is there. Tells `watch` how many rows it has come to.
     ///
     /// # Errors
-    /// When the file, the store or the log fails; what was written before stands, and the same call
-    /// goes on behind it. [`RewriteError::SameBytes`] when the table has these bytes under another
-    /// name.
+    /// When the file, the store or the log fails; what was written before stands, and a later session
+    /// goes on behind it.
     pub fn load(
         &mut self,
-        file: &FileName,
+        file: ClaimedFile,
         rows: &mut dyn FileRows,
         again: bool,
         watch: &mut dyn FnMut(u64),
     ) -> Result<Loaded, RewriteError> {
-        let mut claimed = self.claim(file, again)?;
+        let number = match file.number {
+            Some(number) => number,
+            None => self.number(&file.name)?,
+        };
+        let ClaimedFile {
+            name,
+            source,
+            epoch,
+            held,
+            ..
+        } = file;
+        let (same, stale): (Vec<_>, Vec<_>) = held
+            .into_iter()
+            .partition(|held| !again && held.topic_id.ends_with(&*name.fingerprint));
+        let mut stale = stale.iter().map(taken).collect::<Vec<_>>();
+        let ends = same.iter().flat_map(|held| &held.facts.sources);
+        let start = ends.map(|source| source.max + 1).max().unwrap_or(0);
         let mut loaded = Loaded {
-            number: claimed.number,
-            before: claimed.start.unsigned_abs(),
+            number,
+            before: start.unsigned_abs(),
             ..Loaded::default()
         };
-        let mut portions = Portions::from(
-            &mut self.filling,
-            rows,
-            &self.rotation,
-            claimed.number,
-            claimed.start,
-        )?;
+        let mut portions = Portions::from(&mut self.filling, rows, &self.rotation, number, start)?;
         loop {
             let portion = portions.fill()?;
             let is_last = portion.is_none();
             let sealed = portion.map_or_else(Sealed::default, |Portion { sealed, .. }| sealed);
-            let stale = std::mem::take(&mut claimed.stale);
+            let stale = std::mem::take(&mut stale);
             if is_last && stale.is_empty() {
                 return Ok(loaded);
             }
             loaded.note(&sealed, &stale);
             let replace = Replace {
-                source: claimed.source.clone(),
-                epoch: claimed.epoch,
-                reason: format!("backfill {} of {}", file.set, file.name),
+                source: source.clone(),
+                epoch,
+                reason: format!("backfill {} of {}", name.set, name.name),
                 taken: stale,
                 files: sealed.files.into_iter().map(data_file).collect(),
                 dead: sealed.dead.into_iter().map(data_file).collect(),
@@ -149,67 +205,37 @@ impl Loader {
         }
     }
 
-    fn claim(&mut self, file: &FileName, again: bool) -> Result<Claimed, RewriteError> {
-        let FileName {
-            set,
-            name,
-            fingerprint,
-        } = file;
-        // Of two that write the same file, the later stops the earlier.
-        let source = SourcePartition::of_upkeep(&format!("backfill {set}/{name}"));
-        let epoch = self.claim_source(&source, file)?;
-        let ledger = self.runtime.block_on(ledger(self.log.store().as_ref()))?;
-        refuse_same_bytes(&ledger, file)?;
-        let of_name = |held: &&LedgerFile| {
-            let origin = held.origin();
-            origin.is_some_and(|(of_set, of_name)| (&of_set, &of_name) == (set, name))
-        };
-        let held = ledger.files.values().filter(of_name);
-        let (same, stale): (Vec<_>, Vec<_>) =
-            held.partition(|held| !again && held.topic_id.ends_with(&**fingerprint));
-        let ends = same.iter().flat_map(|held| &held.facts.sources);
-        let start = ends.map(|source| source.max + 1).max().unwrap_or(0);
-        let number = match number_of(&ledger, file, &same) {
-            Some(number) => number,
-            None => self.number(file, epoch)?,
-        };
-        Ok(Claimed {
-            source,
-            epoch,
-            number,
-            start,
-            stale: stale.into_iter().map(taken).collect(),
-        })
-    }
-
     /// Gives a file its number.
-    fn number(&mut self, file: &FileName, epoch: u64) -> Result<i32, RewriteError> {
-        let number = i32::try_from(epoch).map_err(|_| RewriteError::NoNumbers)?;
+    fn number(&mut self, file: &FileName) -> Result<i32, RewriteError> {
         let FileName {
             set,
             name,
             fingerprint,
         } = file;
+        let number = i32::try_from(self.last_claim).map_err(|_| RewriteError::NoNumbers)?;
         let of_file = SourcePartition::of_file(set, name, fingerprint, -number);
-        self.claim_source(&of_file, file)?;
+        self.claim_sources(format!("{name} of backfill {set}"), &[of_file])?;
         Ok(-number)
     }
 
-    fn claim_source(
+    /// Claims by one record, and returns its number.
+    fn claim_sources(
         &mut self,
-        source: &SourcePartition,
-        file: &FileName,
+        topic: String,
+        sources: &[SourcePartition],
     ) -> Result<u64, CommitError> {
+        let claimed = |source: &SourcePartition| ClaimedSource {
+            source: source.clone(),
+            first: 0,
+        };
         let claim = Claim {
-            topic: format!("{} of backfill {}", file.name, file.set),
-            sources: vec![ClaimedSource {
-                source: source.clone(),
-                first: 0,
-            }],
+            topic,
+            sources: sources.iter().map(claimed).collect(),
             begins: Vec::new(),
         };
         let held = self.runtime.block_on(self.log.claim(claim))?;
-        Ok(held[0].1.epoch)
+        self.last_claim = held[0].1.epoch;
+        Ok(self.last_claim)
     }
 }
 
@@ -225,8 +251,12 @@ impl Loaded {
 }
 
 /// The number that a file has already: that of its rows, or one that was given and not used.
-fn number_of(ledger: &Ledger, file: &FileName, held: &[&LedgerFile]) -> Option<i32> {
-    let used = held.first().and_then(|held| held.facts.sources.first());
+fn number_of(ledger: &Ledger, file: &FileName, held: &[LedgerFile]) -> Option<i32> {
+    let same = |held: &&LedgerFile| held.topic_id.ends_with(&*file.fingerprint);
+    let used = held
+        .iter()
+        .find(same)
+        .and_then(|held| held.facts.sources.first());
     used.map(|source| source.partition).or_else(|| {
         let mut given = ledger.next.keys().filter(|source| {
             let of_file = source.as_file();
@@ -244,23 +274,33 @@ fn taken(file: &LedgerFile) -> TakenFile {
     }
 }
 
+/// Whether a file of the table is of this name, with whatever bytes.
+fn is_of(held: &LedgerFile, file: &FileName) -> bool {
+    let origin = held.origin();
+    origin.is_some_and(|(set, name)| (&set, &name) == (&file.set, &file.name))
+}
+
 /// The same bytes under two names would be the same rows twice.
-fn refuse_same_bytes(ledger: &Ledger, file: &FileName) -> Result<(), RewriteError> {
-    let suffix = format!(" {}", file.fingerprint);
-    let mut others = ledger
-        .files
-        .values()
-        .filter(|held| held.topic_id.ends_with(&suffix));
-    let other = others.find_map(|held| {
-        let (set, name) = held.origin()?;
-        ((&set, &name) != (&file.set, &file.name)).then_some((set, name))
-    });
-    match other {
-        None => Ok(()),
-        Some((set, name)) => Err(RewriteError::SameBytes {
-            file: file.name.clone(),
-            set,
-            name,
-        }),
+fn refuse_same_bytes(ledger: &Ledger, files: &[FileName]) -> Result<(), RewriteError> {
+    let mut names: HashMap<&str, (String, String)> = HashMap::new();
+    for held in ledger.files.values() {
+        let fingerprint = held.topic_id.rsplit(' ').next();
+        if let (Some(origin), Some(fingerprint)) = (held.origin(), fingerprint) {
+            names.insert(fingerprint, origin);
+        }
     }
+    for file in files {
+        let own = (file.set.clone(), file.name.clone());
+        match names.insert(&file.fingerprint, own.clone()) {
+            Some((set, name)) if (&set, &name) != (&own.0, &own.1) => {
+                return Err(RewriteError::SameBytes {
+                    file: own.1,
+                    set,
+                    name,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

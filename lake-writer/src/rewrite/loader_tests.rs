@@ -2,28 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::batch::{MemoryBudget, Rotation};
-use crate::clock::{Chance, SystemClock};
-use crate::settings::Format;
+use crate::batch::Rotation;
+use crate::clock::Chance;
 use crate::source::file::FileRows;
-use crate::store::Store;
-use crate::telemetry::Metrics;
 use crate::verify::FindingKind;
 use crate::verify::place::Answer;
-use crate::verify::tests::world::{
-    World, definition, everything, named, parquet_settings, places_in, table,
-};
-use crate::writer::assemble::CutMaker;
+use crate::verify::tests::world::{World, definition, everything, named, places_in};
 
-/// Rows of a file, of which reading fails before the one with number `breaks_at`.
+/// Rows of a file, of which reading fails before the one with number `breaks_at`, and which is changed before
+/// the one with number `changes_at`.
 struct Given {
     rows: Vec<String>,
     at: usize,
     breaks_at: Option<usize>,
+    changes_at: Option<usize>,
 }
 
 impl FileRows for Given {
@@ -41,6 +36,13 @@ impl FileRows for Given {
         self.at += 1;
         Ok(row.is_some())
     }
+
+    fn check(&self) -> Result<(), FileError> {
+        match self.changes_at {
+            Some(row) if self.at > row => Err(FileError::Changed(PathBuf::from("given"))),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn given(count: usize) -> Given {
@@ -52,6 +54,7 @@ fn given(count: usize) -> Given {
         rows: (0..count).map(row).collect(),
         at: 0,
         breaks_at: None,
+        changes_at: None,
     }
 }
 
@@ -70,21 +73,17 @@ fn file(set: &str, name: &str, fingerprint: u64) -> FileName {
     }
 }
 
+impl Loader {
+    fn claim_one(&mut self, file: &FileName) -> Result<ClaimedFile, RewriteError> {
+        let mut claimed = self.claim(vec![file.clone()])?;
+        Ok(claimed.remove(0))
+    }
+}
+
 impl World {
     fn loader(&self, seed: u64) -> Loader {
-        let store: Arc<dyn Store> = Arc::new(self.memory.clone());
-        let cuts = CutMaker {
-            table: table(),
-            format: Format::Json,
-            parquet: parquet_settings(),
-            budget: MemoryBudget::new(64 << 20),
-            store,
-            runtime: self.runtime.handle().clone(),
-            clock: Arc::new(SystemClock::new()),
-            metrics: Arc::new(Metrics::new("memory:")),
-        };
         let parts = RewriterParts {
-            cuts,
+            cuts: self.cuts(),
             definition: definition(),
             chance: Chance::from_seed(seed),
         };
@@ -98,7 +97,9 @@ impl World {
     }
 
     fn load(&self, seed: u64, file: &FileName, mut rows: Given) -> Result<Loaded, RewriteError> {
-        self.loader(seed).load(file, &mut rows, false, &mut |_| {})
+        let mut loader = self.loader(seed);
+        let claimed = loader.claim_one(file)?;
+        loader.load(claimed, &mut rows, false, &mut |_| {})
     }
 
     /// How many rows and dead letters there are of each source partition, each offset once.
@@ -195,9 +196,10 @@ fn what_was_interrupted_goes_on_behind_the_last_row_that_stands() {
     assert_eq!(world.by_number()[&last.number], 50);
     world.is_clean();
     // AND written again, all of it gives way, under the same number
-    let anew = world
-        .loader(104)
-        .load(&name, &mut given(50), true, &mut |_| {})
+    let mut loader = world.loader(104);
+    let claimed = loader.claim_one(&name).expect("is claimed");
+    let anew = loader
+        .load(claimed, &mut given(50), true, &mut |_| {})
         .expect("is written");
     assert_eq!((anew.number, anew.rows, anew.before), (last.number, 45, 0));
     assert_eq!(world.by_number()[&last.number], 50);
@@ -236,8 +238,9 @@ fn of_two_that_write_the_same_file_the_later_stops_the_earlier() {
     let name = file("history", "a.csv", 1);
     let mut earlier = world.loader(100);
     // GIVEN one that has written a portion WHEN another begins the same file
+    let claimed = earlier.claim_one(&name).expect("is claimed");
     let mut rows = given(50);
-    let outcome = earlier.load(&name, &mut rows, false, &mut |written| {
+    let outcome = earlier.load(claimed, &mut rows, false, &mut |written| {
         if written == 20 {
             let later = world.load(101, &name, given(50)).expect("is written");
             assert_eq!(later.before, 20);
@@ -278,4 +281,73 @@ fn a_lost_file_is_found_and_a_row_is_traced() {
     world.memory.remove(path);
     let found = named(&world.verify(&everything()));
     assert_eq!(found, [(FindingKind::MissingFile, path.to_string())]);
+}
+
+#[test]
+fn files_of_one_session_are_claimed_at_once_and_have_numbers_of_their_own() {
+    let world = World::filled();
+    let mut loader = world.loader(100);
+    let names: Vec<_> = (1..4)
+        .map(|n| file("history", &format!("{n}.csv"), n))
+        .collect();
+    let mut numbers = Vec::new();
+    for (claimed, rows) in loader
+        .claim(names.clone())
+        .expect("are free")
+        .into_iter()
+        .zip([30, 0, 7])
+    {
+        let loaded = loader.load(claimed, &mut given(rows), false, &mut |_| {});
+        numbers.push((loaded.expect("is written").number, rows));
+    }
+    numbers.sort_unstable();
+    numbers.dedup_by_key(|(number, _)| *number);
+    assert_eq!(numbers.len(), 3, "{numbers:?}");
+    for (number, rows) in numbers {
+        assert_eq!(world.by_number().get(&number).copied().unwrap_or(0), rows);
+    }
+    world.is_clean();
+    // WHEN two of them are alike THEN none is begun
+    let before = world.by_number();
+    let twins = vec![file("history", "x.csv", 9), file("history", "y.csv", 9)];
+    let refused = world.loader(101).claim(twins).expect_err("is refused");
+    assert!(
+        refused.to_string().contains("x.csv` of backfill history"),
+        "{refused}"
+    );
+    assert_eq!(world.by_number(), before);
+}
+
+#[test]
+fn of_a_file_that_changes_nothing_is_written_that_was_read_afterwards() {
+    let world = World::filled();
+    let before = world.by_number();
+    let name = file("history", "a.csv", 1);
+    for (seed, changes_at, stand) in [(100, 5, None), (101, 25, Some(20)), (102, 50, Some(40))] {
+        let rows = Given {
+            changes_at: Some(changes_at),
+            ..given(50)
+        };
+        let outcome = world.load(seed, &name, rows);
+        assert!(
+            matches!(outcome, Err(RewriteError::File(FileError::Changed(_)))),
+            "{outcome:?}"
+        );
+        let there: usize = world
+            .by_number()
+            .into_iter()
+            .filter(|(n, _)| *n < 0)
+            .map(|(_, n)| n)
+            .sum();
+        assert_eq!((there > 0).then_some(there), stand);
+        world.is_clean();
+    }
+    // WHEN the changed file is written THEN it takes the place of what was there of the old one
+    let loaded = world
+        .load(103, &file("history", "a.csv", 2), given(30))
+        .expect("is written");
+    let mut wanted = before;
+    wanted.insert(loaded.number, 30);
+    assert_eq!(world.by_number(), wanted);
+    world.is_clean();
 }

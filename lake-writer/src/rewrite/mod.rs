@@ -35,7 +35,7 @@ use crate::store::StoreError;
 
 pub use filling::Filling;
 pub use foreign::move_out;
-pub use loader::{FileName, Loaded, Loader};
+pub use loader::{ClaimedFile, FileName, Loaded, Loader};
 pub use plan::Plan;
 pub use portions::{Portion, Portions};
 pub use rewriter::{Outcome, Rewriter, RewriterParts};

@@ -84,7 +84,7 @@ impl<'a> Portions<'a> {
     /// The next portion; `None` behind the last row.
     ///
     /// # Errors
-    /// When the file cannot be read on, or the store fails. Nothing of the portion is left.
+    /// When the file cannot be read on or has changed, or the store fails. Nothing of the portion is left.
     pub fn fill(&mut self) -> Result<Option<Portion>, RewriteError> {
         let start = self.next;
         let filled = self.collect();
@@ -126,10 +126,15 @@ impl<'a> Portions<'a> {
                 is_due |= self.rotation.due(&contents, Duration::ZERO).is_some();
             }
             if is_due {
-                return Ok(self.filling.seal(sealed)?);
+                return self.seal(sealed);
             }
         }
         self.is_over = true;
+        self.seal(sealed)
+    }
+
+    fn seal(&mut self, sealed: &mut Sealed) -> Result<(), RewriteError> {
+        self.rows.check()?;
         Ok(self.filling.seal(sealed)?)
     }
 }

@@ -5,19 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::batch::MemoryBudget;
-use crate::clock::{Chance, SystemClock};
+use crate::clock::Chance;
 use crate::commit::sweep::find;
-use crate::settings::Format;
 use crate::source::{RangeReader, Watermarks};
 use crate::store::memory::Staging;
 use crate::store::{Store, TablePath};
-use crate::telemetry::Metrics;
 use crate::verify::ledger::ledger;
-use crate::verify::tests::world::{
-    World, definition, everything, named, parquet_settings, places_in, table,
-};
-use crate::writer::assemble::CutMaker;
+use crate::verify::tests::world::{World, definition, everything, named, places_in};
 
 impl World {
     fn store(&self) -> Arc<dyn Store> {
@@ -25,18 +19,8 @@ impl World {
     }
 
     fn rewriter(&self, work: &str, seed: u64) -> Rewriter {
-        let cuts = CutMaker {
-            table: table(),
-            format: Format::Json,
-            parquet: parquet_settings(),
-            budget: MemoryBudget::new(64 << 20),
-            store: self.store(),
-            runtime: self.runtime.handle().clone(),
-            clock: Arc::new(SystemClock::new()),
-            metrics: Arc::new(Metrics::new("memory:")),
-        };
         let parts = RewriterParts {
-            cuts,
+            cuts: self.cuts(),
             definition: definition(),
             chance: Chance::from_seed(seed),
         };

@@ -17,20 +17,17 @@ mod lines;
 mod mapping;
 pub mod reference;
 mod spelling;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
-
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::table::Schema;
 
 pub use mapping::ColumnMap;
-
-/// Bytes read at once while a file is hashed.
-const HASH_BLOCK: usize = 1 << 20;
+pub use stamp::Stamp;
 
 /// How rows are written in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +75,12 @@ pub enum FileError {
         /// What it said.
         source: io::Error,
     },
+    /// It is not what it was when it was opened.
+    #[error(
+        "`{0}` was changed while it was read, and no more of it is written: run the command again \
+         once it is complete, which takes the new file in place of what the old one became"
+    )]
+    Changed(PathBuf),
     /// Not a file of its format.
     #[error("`{path}` is no {format} file, or is damaged: {reason}")]
     Malformed {
@@ -135,39 +138,53 @@ pub trait FileRows {
     fn unknown_columns(&self) -> &[String] {
         &[]
     }
+
+    /// Whether all rows so far are of one state of the file; asked before they are written.
+    ///
+    /// # Errors
+    /// [`FileError::Changed`].
+    fn check(&self) -> Result<(), FileError> {
+        Ok(())
+    }
 }
 
-/// Opens a file for a table.
+/// Rows of a file that is looked after while it is read.
+struct Stamped {
+    rows: Box<dyn FileRows>,
+    stamp: Stamp,
+}
+
+impl FileRows for Stamped {
+    fn next(&mut self, document: &mut Vec<u8>) -> Result<bool, FileError> {
+        self.rows.next(document)
+    }
+
+    fn unknown_columns(&self) -> &[String] {
+        self.rows.unknown_columns()
+    }
+
+    fn check(&self) -> Result<(), FileError> {
+        self.stamp.check()
+    }
+}
+
+/// Opens a file for a table, as it was when it was stamped.
 ///
 /// # Errors
 /// When it is not of its format, or a field has no column.
 pub fn open(
-    path: &Path,
+    stamp: &Stamp,
     options: &FileOptions,
     schema: &Schema,
 ) -> Result<Box<dyn FileRows>, FileError> {
-    Ok(match options.format {
+    let path = stamp.path();
+    let rows: Box<dyn FileRows> = match options.format {
         FileFormat::Csv => Box::new(delimited::Delimited::open(path, options, schema)?),
         FileFormat::Ndjson => Box::new(lines::Lines::open(path, options)?),
         FileFormat::Parquet => Box::new(columnar::Columnar::open(path, options, schema)?),
-    })
-}
-
-/// XXH3 of a file's bytes, 16 hexadecimal digits: tells whether it is the file that was read before.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn fingerprint(path: &Path) -> Result<String, FileError> {
-    let failed = |source| io_error(path, source);
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut hash = Xxh3::new();
-    let mut block = vec![0; HASH_BLOCK];
-    loop {
-        match io::Read::read(&mut file, &mut block).map_err(failed)? {
-            0 => return Ok(format!("{:016x}", hash.digest())),
-            read => hash.update(&block[..read]),
-        }
-    }
+    };
+    let stamp = stamp.clone();
+    Ok(Box::new(Stamped { rows, stamp }))
 }
 
 fn io_error(path: &Path, source: io::Error) -> FileError {

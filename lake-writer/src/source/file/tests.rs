@@ -1,5 +1,6 @@
 //! Files read as rows: what each format's values become, and what is refused before anything is written.
 
+use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -63,7 +64,7 @@ fn options(path: &Path, map: &[(&str, &str)]) -> FileOptions {
 }
 
 fn read(path: &Path, map: &[(&str, &str)]) -> Result<Vec<Vec<u8>>, FileError> {
-    let mut rows = open(path, &options(path, map), &schema())?;
+    let mut rows = open(&Stamp::of(path)?, &options(path, map), &schema())?;
     let (mut documents, mut document) = (Vec::new(), Vec::new());
     while rows.next(&mut document)? {
         documents.push(document.clone());
@@ -118,7 +119,8 @@ fn csv_becomes_json_by_its_header_and_the_schema() {
     for document in &documents {
         is_taken(document).expect("fits");
     }
-    let rows = open(&path, &options(&path, &[("Identifiant", "id")]), &schema()).expect("opens");
+    let stamp = Stamp::of(&path).expect("is hashed");
+    let rows = open(&stamp, &options(&path, &[("Identifiant", "id")]), &schema()).expect("opens");
     assert_eq!(rows.unknown_columns(), ["remark"]);
 }
 
@@ -275,9 +277,40 @@ fn what_is_missing_or_damaged_is_named() {
     ));
     let missing = folder.0.path().join("nowhere.csv");
     assert!(matches!(read(&missing, &[]), Err(FileError::Io { .. })));
-    assert!(fingerprint(&missing).is_err());
-    assert_ne!(
-        fingerprint(&csv).expect("is read"),
-        fingerprint(&torn).expect("is read")
-    );
+    let stamp = |path: &Path| Stamp::of(path).expect("is hashed");
+    assert_ne!(stamp(&csv).fingerprint(), stamp(&torn).fingerprint());
+}
+
+#[test]
+fn a_file_that_is_changed_while_it_is_read_is_told_from_the_one_that_was_opened() {
+    let folder = Folder::new();
+    let path = folder.write("sales.ndjson", b"{}\n{}\n");
+    let changes: [fn(&Path); 4] = [
+        |path| fs::write(path, b"{}\n[]\n").expect("is written"),
+        |path| fs::write(path, b"{}\n{}\n{}\n").expect("is written"),
+        |path| {
+            // Others' bytes, with the length and the time of the file that was there.
+            let time = fs::metadata(path)
+                .expect("is there")
+                .modified()
+                .expect("is told");
+            let other = path.with_extension("other");
+            fs::write(&other, b"{}\n[]\n").expect("is written");
+            let file = fs::File::options().write(true).open(&other).expect("opens");
+            file.set_modified(time).expect("is set");
+            fs::rename(&other, path).expect("takes the name");
+        },
+        |path| fs::remove_file(path).expect("is removed"),
+    ];
+    for change in changes {
+        fs::write(&path, b"{}\n{}\n").expect("is written");
+        let stamp = Stamp::of(&path).expect("is hashed");
+        let mut rows = open(&stamp, &options(&path, &[]), &schema()).expect("opens");
+        assert!(rows.next(&mut Vec::new()).expect("is read"));
+        rows.check().expect("is as it was");
+        // Times of files move in ticks of the kernel.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        change(&path);
+        assert!(matches!(rows.check(), Err(FileError::Changed(_))));
+    }
 }

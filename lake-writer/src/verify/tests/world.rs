@@ -70,28 +70,28 @@ impl World {
         }
     }
 
-    pub(crate) fn write(&self) {
-        let member = self.next.replace(self.next.get() + 1);
-        self.topic
-            .assign(u32::try_from(member).expect("few"), &[0, 1]);
-        let clock = Arc::new(SystemClock::new());
-        let metrics = Arc::new(Metrics::new("memory:"));
-        let store: Arc<dyn crate::store::Store> = Arc::new(self.memory.clone());
-        let cuts = CutMaker {
+    pub(crate) fn cuts(&self) -> CutMaker {
+        CutMaker {
             table: table(),
             format: Format::Json,
             parquet: parquet_settings(),
             budget: MemoryBudget::new(64 << 20),
-            store: store.clone(),
+            store: Arc::new(self.memory.clone()),
             runtime: self.runtime.handle().clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-        };
+            clock: Arc::new(SystemClock::new()),
+            metrics: Arc::new(Metrics::new("memory:")),
+        }
+    }
+
+    pub(crate) fn write(&self) {
+        let member = self.next.replace(self.next.get() + 1);
+        self.topic
+            .assign(u32::try_from(member).expect("few"), &[0, 1]);
+        let cuts = self.cuts();
         let parts = WriterParts {
             source: Box::new(self.topic.source(u32::try_from(member).expect("few"))),
-            store,
+            store: cuts.store.clone(),
             definition: definition(),
-            make_cut: cuts.into_make_cut(),
             rotation: Rotation {
                 max_rows: 30,
                 max_bytes: 1 << 30,
@@ -108,10 +108,11 @@ impl World {
                 sweep_interval: Duration::from_secs(600),
             },
             drain_timeout: Duration::from_secs(20),
-            clock,
+            clock: cuts.clock.clone(),
             chance: Chance::from_seed(member),
-            metrics,
-            runtime: self.runtime.handle().clone(),
+            metrics: cuts.metrics.clone(),
+            runtime: cuts.runtime.clone(),
+            make_cut: cuts.into_make_cut(),
         };
         writer::run(parts, RunMode::UntilEnd, watch::channel(Stop::Go).1).expect("runs to the end");
     }
