@@ -76,6 +76,8 @@ pub struct Plan {
     pub(super) id: Id,
     pub(super) rollup: Option<Rollup>,
     pub(super) ttl_seconds: Option<u64>,
+    /// Fields whose values follow a reference table, and not the message alone.
+    pub(super) looked_up: Vec<String>,
 }
 
 impl Plan {
@@ -102,7 +104,9 @@ impl Plan {
                 return refuse(KEY, problem, "use it with mirror.mongodb.id = \"offset\"");
             }
         }
+        let looked_up = schema.looked_up_names();
         Ok(Self {
+            looked_up: looked_up.into_iter().map(str::to_owned).collect(),
             schema,
             format,
             id,

@@ -29,7 +29,7 @@ use super::failure::{DatabaseError, FailureKind};
 use super::plan::{Id, Plan, Rollup};
 use super::prepared::{document_of, readers};
 use super::rollup::GRAINS;
-use super::transaction::{Command, Stopped, Writing};
+use super::transaction::{Command, Stopped, Tries, Writing};
 use super::verify::rollups::{complete_from, start_of};
 
 const DAY_MS: i64 = 86_400_000;
@@ -39,8 +39,6 @@ const BATCH: usize = 1_000;
 const COMMAND_BYTES: usize = 8 << 20;
 /// Minutes whose rollups one transaction replaces.
 const SLICE_MS: i64 = 10 * 60_000;
-/// Times that a transaction which another is in the way of is tried.
-const TRIES: u32 = 6;
 /// Why the server has not taken a document: it would not take it now.
 const REFUSED_BY_SERVER: [&str; 4] = [
     "too_large",
@@ -302,24 +300,14 @@ impl Rebuild {
         length_ms: i64,
         span: Range<i64>,
     ) -> Result<(), DatabaseError> {
-        let mut tries = 1;
+        let mut tries = Tries::default();
         loop {
-            match self
-                .try_replace(source, collection, length_ms, span.clone())
-                .await
-            {
-                Ok(()) => return Ok(()),
-                Err(Stopped::Again(_) | Stopped::Conflict(_)) if tries < TRIES => tries += 1,
-                Err(Stopped::Again(error) | Stopped::Conflict(error) | Stopped::Failed(error)) => {
-                    return Err(error);
-                }
-                Err(Stopped::Refused(_, refusal)) => {
-                    let reason = format!("the server refuses a rollup: {}", refusal.detail);
-                    return Err(DatabaseError::new(FailureKind::Unfit, ACTION, reason));
-                }
-                Err(Stopped::TooLarge(reason)) => {
-                    return Err(DatabaseError::new(FailureKind::Unfit, ACTION, reason));
-                }
+            let trying = self.try_replace(source, collection, length_ms, span.clone());
+            let Err(stopped) = trying.await else {
+                return Ok(());
+            };
+            if !tries.another(&stopped).await {
+                return Err(failed(stopped));
             }
         }
     }
@@ -494,6 +482,16 @@ fn between(from_ms: i64, to_ms: i64) -> Document {
 fn raw(document: &Document) -> Result<RawDocumentBuf, DatabaseError> {
     RawDocumentBuf::try_from(document)
         .map_err(|error| DatabaseError::new(FailureKind::Unfit, ACTION, error.to_string()))
+}
+
+/// Why rollups were not replaced.
+fn failed(stopped: Stopped) -> DatabaseError {
+    let reason = match stopped {
+        Stopped::Again(error) | Stopped::Conflict(error) | Stopped::Failed(error) => return error,
+        Stopped::Refused(_, refusal) => format!("the server refuses a rollup: {}", refusal.detail),
+        Stopped::TooLarge(reason) => reason,
+    };
+    DatabaseError::new(FailureKind::Unfit, ACTION, reason)
 }
 
 fn fenced(partition: i32) -> DatabaseError {

@@ -96,6 +96,38 @@ impl Stopped {
     }
 }
 
+/// What is left of the tries of one transaction, with a wait between two that doubles.
+pub(super) struct Tries {
+    left: u32,
+    wait: Duration,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self {
+            left: TRIES - 1,
+            wait: FIRST_WAIT,
+        }
+    }
+}
+
+impl Tries {
+    /// Waits, and says that the transaction is to be tried again; false when that has no prospects.
+    pub(super) async fn another(&mut self, stopped: &Stopped) -> bool {
+        let (Stopped::Again(error) | Stopped::Conflict(error)) = stopped else {
+            return false;
+        };
+        if self.left == 0 {
+            return false;
+        }
+        tracing::debug!(%error, "a transaction is tried again");
+        tokio::time::sleep(self.wait).await;
+        self.left -= 1;
+        self.wait *= 2;
+        true
+    }
+}
+
 /// Picks entries, and says where their bytes lie.
 type Chosen = fn(&Content) -> Option<Range<usize>>;
 
@@ -161,18 +193,15 @@ impl Writing {
 
     /// Tries a transaction until it is committed, or cannot be.
     async fn settle(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.attempt(prepared, offsets.clone()).await {
-                Err(Stopped::Again(error) | Stopped::Conflict(error)) => {
-                    tracing::debug!(%error, "a transaction is tried again");
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
-                }
-                outcome => return outcome,
+        let mut tries = Tries::default();
+        loop {
+            let Err(stopped) = self.attempt(prepared, offsets.clone()).await else {
+                return Ok(());
+            };
+            if !tries.another(&stopped).await {
+                return Err(stopped);
             }
         }
-        self.attempt(prepared, offsets).await
     }
 
     async fn attempt(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {

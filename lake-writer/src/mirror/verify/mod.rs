@@ -274,7 +274,7 @@ fn say_what_is_unproved(parts: &MirrorVerifyParts<'_>, report: &mut MirrorReport
             ));
         }
     }
-    let looked_up = parts.plan.schema.looked_up_names();
+    let looked_up = &parts.plan.looked_up;
     if !looked_up.is_empty() {
         report.unproved.push(format!(
             "{}: looked up in reference tables, which may have changed since",

@@ -36,8 +36,7 @@ pub(super) fn hash(bytes: &[u8]) -> u128 {
 
 /// What is compared of a document: what was looked up follows a reference table, and is left out.
 pub(super) fn content(plan: &Plan, document: &[u8]) -> u128 {
-    let looked_up = plan.schema.looked_up_names();
-    let raw = match looked_up.is_empty() {
+    let raw = match plan.looked_up.is_empty() {
         true => None,
         false => RawDocument::from_bytes(document).ok(),
     };
@@ -46,7 +45,7 @@ pub(super) fn content(plan: &Plan, document: &[u8]) -> u128 {
     };
     let mut kept = RawDocumentBuf::new();
     for (name, value) in raw.iter().flatten() {
-        if !looked_up.contains(&name.as_str()) {
+        if !plan.looked_up.iter().any(|field| *field == name.as_str()) {
             kept.append(name, value);
         }
     }
