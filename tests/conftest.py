@@ -1,4 +1,4 @@
-"""Fixtures: one set of real servers for the whole run, started when the first test asks for one.
+"""Fixtures: one set of real servers for a process of the run, started when its first test asks for one.
 
     stack -> kafka, hdfs, s3, mongodb -> lake (each store in turn) -> lake_writer, sales_producer -> Judge
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser
 
 from harness.browser import chromium
 from harness.dashboard import Dashboard, made
+from harness.failpoints import Case
 from harness.judge import Judge
 from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
@@ -36,6 +38,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     """The servers of this run. Nothing is started yet: `kafka`, `hdfs`, `s3` and `mongodb` do that."""
     running = os.environ.get("LAKE_WRITER_STACK")
     if running:
+        if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":
+            pytest.exit("LAKE_WRITER_STACK is one set of servers, for one process: add WORKERS=0")
         yield Stack(running)
         return
     stack = Stack(tmp_path_factory.mktemp("servers"), die_with_parent=True)
@@ -165,6 +169,33 @@ def dashboard_program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return Program(built("lake-dashboard"), tmp_path_factory.mktemp("dashboards"))
 
 
+@pytest.fixture(scope="module")
+def still(mongodb: pymongo.MongoClient) -> Iterator[MirroredSales]:
+    """Sales that do not change any more."""
+    name = f"still_{time.monotonic_ns()}"
+    yield made(mongodb[name])
+    mongodb.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    request: pytest.FixtureRequest,
+    still: MirroredSales,
+    *,
+    stack: Stack,
+    dashboard_program: Program,
+    page_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Dashboard]:
+    """A dashboard of those; what a module calls DASHBOARD are its settings."""
+    folder, settings = tmp_path_factory.mktemp("still"), getattr(request.module, "DASHBOARD", {})
+    place = stack.mongodb.uri, still.database.name
+    dashboard = Dashboard(dashboard_program, folder, *place, page_folder, **settings)
+    with dashboard.running:
+        wait_until(dashboard.complete, "everything to be loaded")
+        yield dashboard
+
+
 @pytest.fixture
 def moving(
     database: pymongo.database.Database, stack: Stack, dashboard_program: Program, page_folder: Path, tmp_path: Path
@@ -175,6 +206,15 @@ def moving(
     with dashboard.running:
         wait_until(dashboard.complete, "everything to be loaded")
         yield mirrored, dashboard
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, tests of a file go to one of them, which makes what they share once. Cases of the
+    failpoints share little and take long: each store's may go to another."""
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        store = f" {case.store}" if isinstance(case, Case) else ""
+        item.add_marker(pytest.mark.xdist_group(item.path.stem + store))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,49 +6,21 @@ sales in MongoDB (by hand, as the mirror writes them) -> lake-dashboard -> page,
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import pymongo
 import pytest
 from jsonschema import Draft202012Validator
 from playwright.sync_api import Browser, expect
 
 from harness.browser import DashboardPage
-from harness.dashboard import Dashboard, between, compare, made, query_of, where
+from harness.dashboard import Dashboard, between, compare, query_of, where
 from harness.mirrored_sales import PRODUCTS, REGIONS, MirroredSales
 from harness.programs import ROOT, Program, wait_until
 from native_stack import Stack
-
-
-@pytest.fixture(scope="module")
-def still(mongodb: pymongo.MongoClient) -> Iterator[MirroredSales]:
-    """Sales that do not change any more."""
-    name = f"still_{time.monotonic_ns()}"
-    yield made(mongodb[name])
-    mongodb.drop_database(name)
-
-
-@pytest.fixture(scope="module")
-def dashboard(
-    still: MirroredSales,
-    stack: Stack,
-    dashboard_program: Program,
-    page_folder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Dashboard]:
-    """A dashboard of sales that do not change any more."""
-    folder = tmp_path_factory.mktemp("still")
-    dashboard = Dashboard(dashboard_program, folder, stack.mongodb.uri, still.database.name, page_folder)
-    with dashboard.running:
-        wait_until(dashboard.complete, "everything to be loaded")
-        yield dashboard
-
 
 VIEWS = [
     ("today", {}),

@@ -11,7 +11,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bson import Decimal128
 from playwright.sync_api import Browser, expect
 
 from harness.browser import DashboardPage, number
-from harness.dashboard import DAY, PARIS, Dashboard, between, made, query_of, where
+from harness.dashboard import DAY, PARIS, Dashboard, between, query_of, until_right, where
 from harness.mirrored_sales import PRODUCTS, REGIONS, UTC, MirroredSales
 from harness.programs import Program, wait_until
 from native_stack import Stack
@@ -31,31 +31,7 @@ from native_stack import Stack
 COLUMNS = {"region": "region", "product": "product_name"}
 # Everything that the fixture has, where the default is a month.
 EVERYTHING = {"days": 100}
-
-
-@pytest.fixture(scope="module")
-def still(mongodb: pymongo.MongoClient) -> Iterator[MirroredSales]:
-    """Sales that do not change any more."""
-    name = f"analysed_{time.monotonic_ns()}"
-    yield made(mongodb[name])
-    mongodb.drop_database(name)
-
-
-@pytest.fixture(scope="module")
-def dashboard(
-    still: MirroredSales,
-    stack: Stack,
-    dashboard_program: Program,
-    page_folder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Dashboard]:
-    """A dashboard of sales that do not change any more."""
-    folder = tmp_path_factory.mktemp("analysed")
-    uri, name = stack.mongodb.uri, still.database.name
-    dashboard = Dashboard(dashboard_program, folder, uri, name, page_folder, analysis=EVERYTHING)
-    with dashboard.running:
-        wait_until(dashboard.complete, "everything to be loaded")
-        yield dashboard
+DASHBOARD = {"analysis": EVERYTHING}
 
 
 def spreads(mirrored: MirroredSales, condition: str, column: str) -> dict[str, tuple]:
@@ -74,18 +50,6 @@ def customers(mirrored: MirroredSales, condition: str) -> tuple[int, int, int]:
     """Different customers, sales whose customer is known, and sales."""
     asked = "count(DISTINCT customer_id), count(customer_id), count(*)"
     return mirrored.query(f"SELECT {asked} FROM sales WHERE {condition}")[0]
-
-
-def until_right(check: Callable[[], None]) -> None:
-    """Checks until it holds, within seconds: sales are read again after they have changed, and minutes pass."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return check()
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.3)
 
 
 def compare(analysis: dict, mirrored: MirroredSales, filters: dict) -> None:

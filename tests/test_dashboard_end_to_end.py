@@ -6,6 +6,7 @@ sales-producer -> Kafka -> lake-writer mirror -> MongoDB -> lake-dashboard -> pa
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,18 +26,40 @@ from native_stack import Stack
 VIEWS = (
     ("all", {}),
     ("today", {"region": ("Île-de-France", "Bretagne")}),
-    ("2026-01-30T00:00..2026-01-30T14:30", {"category": ("Boulangerie",)}),
+    ("2026-01-30T00:00..2026-01-30T14:30", {"category": ("Divers",)}),
 )
+# Sales are enriched on their way: the family of a product is looked up, in place of the category that it came with.
+DERIVED = """
+[reference.products]
+file = "products.csv"
+key = "product_id"
+
+[[column]]
+name = "family"
+lookup = "products.family"
+by = "product_id"
+default = "Divers"
+"""
+
+
+def write_families(folder: Path, messages: list[bytes]) -> Path:
+    """A reference table of every second product that was sold."""
+    products = dict(sorted((sale["product_id"], sale["category"]) for sale in map(json.loads, messages)))
+    rows = [f"{product},Rayon {category}\n" for product, category in list(products.items())[::2]]
+    (folder / "products.csv").write_text("product_id,family\n" + "".join(rows), encoding="utf-8")
+    (folder / "derived.toml").write_text(DERIVED, encoding="utf-8")
+    return folder / "derived.toml"
 
 
 class LakeSales:
     """The sales of a lake, to be asked as `sales`."""
 
     def __init__(self, judge: Judge) -> None:
+        # The page's categories are the families.
         self.connection = judge.connection
         self.connection.sql("SET TimeZone = 'UTC'")
         files = f"read_parquet('{judge.glob}', hive_partitioning = true)"
-        self.connection.sql(f"CREATE TABLE sales AS SELECT * FROM {files}")
+        self.connection.sql(f"CREATE TABLE sales AS SELECT * REPLACE (family AS category) FROM {files}")
 
     def query(self, sql: str) -> list[tuple]:
         """Asks DuckDB."""
@@ -58,13 +81,18 @@ def test_sales_of_the_producer_are_on_the_page_as_they_are_in_the_lake(
 ) -> None:
     # GIVEN sales of two days in Kafka, a mirror and a dashboard
     old, live = 5_000, 8_000
-    sales = send(sales_producer, kafka, tmp_path, old, topic=kafka.create_topic(partitions=1))
+    sales = send(sales_producer, kafka, tmp_path, old, topic=kafka.create_topic(partitions=4))
+    table = {"derived": str(write_families(tmp_path, kafka.values(sales.topic)))}
     rollup = {"time": "sold_at", "by": ["region", "product_name"], "sum": ["amount", "quantity"]}
     place = {"uri": stack.mongodb.uri, "database": database.name, "rollup": rollup}
-    mirrored = write_config(tmp_path / "mirror.toml", local, kafka.bootstrap, sales.topic, mirror={"mongodb": place})
-    plain = write_config(tmp_path / "lake.toml", local, kafka.bootstrap, sales.topic)
+    plain = write_config(tmp_path / "lake.toml", local, kafka.bootstrap, sales.topic, table=table)
+    mirror = {"mongodb": place}
+    mirrored = write_config(
+        tmp_path / "mirror.toml", local, kafka.bootstrap, sales.topic, table=table, mirror=mirror
+    )
     with lake_writer.start("--config", mirrored, "mirror"):
-        dashboard = Dashboard(dashboard_program, tmp_path, stack.mongodb.uri, database.name, page_folder)
+        fields = {"category": "family"}
+        dashboard = Dashboard(dashboard_program, tmp_path, stack.mongodb.uri, database.name, page_folder, fields=fields)
         with dashboard.running:
             wait_until(dashboard.complete, "the dashboard")
             tab = DashboardPage(browser, dashboard.url).open("period=all")

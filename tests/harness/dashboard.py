@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from urllib.parse import urlencode
@@ -190,6 +191,18 @@ class Stream(threading.Thread):
         self.join(60)
         assert self.failure is None and not self.is_alive(), self.failure
         return self.inserted[-1][2]
+
+
+def until_right(check: Callable[[], None]) -> None:
+    """Checks until it holds, within seconds: sales are read again after they have changed, and minutes pass."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
 
 
 def until_equal(tab: DashboardPage, mirrored: MirroredSales, **filters: tuple) -> None:
