@@ -60,7 +60,51 @@ fn compare_stretch(
     range: Range,
     report: &mut MirrorPartition,
 ) -> Result<(), MirrorVerifyError> {
-    let mut wanted: BTreeMap<i64, (u128, Want)> = BTreeMap::new();
+    let wanted = wanted(sides, range)?;
+    let (mongo, runtime) = (sides.parts.mongo, sides.parts.runtime);
+    let documents = runtime.block_on(documents(mongo, sides.parts.plan, range))?;
+    let dead = runtime.block_on(dead_letters(mongo, Some(range)))?;
+    let messages = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
+    report.gaps += u64::try_from(range.next - range.from - messages).unwrap_or(0);
+    let expires_ms = expires_ms(sides);
+    for (offset, (value, want)) in &wanted {
+        let place = (range.partition, *offset);
+        let stored = Stored {
+            document: documents.get(offset).copied(),
+            letter: dead.get(&place),
+        };
+        let mut add = |kind, detail: &str| sides.findings.add(kind, Some(place), detail);
+        match want {
+            Want::Document { content, millis } => {
+                let may_be_gone = millis.zip(expires_ms).is_some_and(|(at, end)| at < end);
+                stored.judge_document(*content, *value, may_be_gone, report, &mut add);
+            }
+            Want::Dead(content) => stored.judge_dead_letter(*content, report, &mut add),
+            Want::Nothing => {
+                report.tombstones += 1;
+                if stored.document.is_some() || stored.letter.is_some() {
+                    add(MirrorFindingKind::Unexpected, "a document of a tombstone");
+                }
+            }
+        }
+    }
+    let dead_offsets = dead.keys().map(|(_, offset)| *offset);
+    let stored_offsets = documents.keys().copied().chain(dead_offsets);
+    for offset in stored_offsets.filter(|offset| !wanted.contains_key(offset)) {
+        let detail = "the topic has no message there";
+        let place = Some((range.partition, offset));
+        let kind = MirrorFindingKind::Unexpected;
+        sides.findings.add(kind, place, detail);
+    }
+    Ok(())
+}
+
+/// Of each offset that has a message, the hash of its value and what it should have become.
+fn wanted(
+    sides: &mut Sides<'_>,
+    range: Range,
+) -> Result<BTreeMap<i64, (u128, Want)>, MirrorVerifyError> {
+    let mut wanted = BTreeMap::new();
     let plan = sides.parts.plan;
     read(sides, range, &mut |offset, value, expected| {
         let want = match expected {
@@ -73,97 +117,84 @@ fn compare_stretch(
         };
         wanted.insert(offset, (value, want));
     })?;
-    let (mongo, runtime) = (sides.parts.mongo, sides.parts.runtime);
-    let documents = runtime.block_on(documents(mongo, plan, range))?;
-    let dead = runtime.block_on(dead_letters(mongo, Some(range)))?;
-    let messages = i64::try_from(wanted.len()).unwrap_or(i64::MAX);
-    report.gaps += u64::try_from(range.next - range.from - messages).unwrap_or(0);
-    let expires_ms = sides.parts.plan.ttl_seconds.map(|ttl| {
-        let ttl_ms = i64::try_from(ttl.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        // The server's own clock may be a little ahead of ours.
-        sides
-            .parts
-            .now_ms
-            .saturating_sub(ttl_ms)
-            .saturating_add(60_000)
-    });
-    for (offset, (value, want)) in &wanted {
-        let place = Some((range.partition, *offset));
-        let (document, letter) = (documents.get(offset), dead.get(&(range.partition, *offset)));
-        let mut add = |kind, detail: &str| sides.findings.add(kind, place, detail);
-        match (want, document, letter) {
-            (Want::Document { .. }, Some(_), Some(_)) => {
-                add(MirrorFindingKind::Doubled, "a document and a dead letter");
-            }
-            (Want::Document { content, .. }, Some(found), None) => {
+    Ok(wanted)
+}
+
+/// Documents of sales before this may have expired; none without a time to live.
+fn expires_ms(sides: &Sides<'_>) -> Option<i64> {
+    let ttl = sides.parts.plan.ttl_seconds?;
+    let ttl_ms = i64::try_from(ttl.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let end = sides.parts.now_ms.saturating_sub(ttl_ms);
+    // The server's own clock may be a little ahead of ours.
+    Some(end.saturating_add(60_000))
+}
+
+/// What the database has of one offset.
+struct Stored<'a> {
+    document: Option<u128>,
+    letter: Option<&'a StoredDead>,
+}
+
+impl Stored<'_> {
+    /// Where the message makes a document. One that the server would not take is a dead letter, with the
+    /// message's own value.
+    fn judge_document(
+        &self,
+        content: u128,
+        value: u128,
+        may_be_gone: bool,
+        report: &mut MirrorPartition,
+        add: &mut dyn FnMut(MirrorFindingKind, &str),
+    ) {
+        use MirrorFindingKind::{Differing, Doubled, Missing};
+        match (self.document, self.letter) {
+            (Some(_), Some(_)) => add(Doubled, "a document and a dead letter"),
+            (Some(found), None) => {
                 report.documents += 1;
                 if found != content {
-                    add(
-                        MirrorFindingKind::Differing,
-                        "another document than its message makes",
-                    );
+                    add(Differing, "another document than its message makes");
                 }
             }
-            (Want::Document { .. }, None, Some(letter)) if letter.is_refusal => {
+            (None, Some(letter)) if letter.is_refusal => {
                 report.dead_letters += 1;
-                if letter.value != *value {
-                    add(
-                        MirrorFindingKind::Differing,
-                        "a dead letter of another message",
-                    );
+                if letter.value != value {
+                    add(Differing, "a dead letter of another message");
                 }
             }
-            (Want::Document { millis, .. }, None, letter) => {
+            (None, Some(_)) => {
                 report.documents += 1;
-                let has_expired = millis
-                    .zip(expires_ms)
-                    .is_some_and(|(at, before)| at < before);
-                match (letter, has_expired) {
-                    (Some(_), _) => add(
-                        MirrorFindingKind::Differing,
-                        "a dead letter, and should be a document",
-                    ),
-                    (None, true) => report.expired += 1,
-                    (None, false) => add(MirrorFindingKind::Missing, "no document"),
-                }
+                add(Differing, "a dead letter, and should be a document");
             }
-            (Want::Dead(content), found, letter) => {
-                report.dead_letters += 1;
-                if found.is_some() {
-                    add(MirrorFindingKind::Unexpected, "a document of a dead letter");
-                }
-                match letter {
-                    None => add(MirrorFindingKind::Missing, "no dead letter"),
-                    Some(letter) if letter.content != *content => {
-                        add(
-                            MirrorFindingKind::Differing,
-                            "another dead letter than its message makes",
-                        );
-                    }
-                    Some(_) => {}
-                }
-            }
-            (Want::Nothing, found, letter) => {
-                report.tombstones += 1;
-                if found.is_some() || letter.is_some() {
-                    add(MirrorFindingKind::Unexpected, "a document of a tombstone");
+            (None, None) => {
+                report.documents += 1;
+                match may_be_gone {
+                    true => report.expired += 1,
+                    false => add(Missing, "no document"),
                 }
             }
         }
     }
-    let without_message = documents
-        .keys()
-        .copied()
-        .chain(dead.keys().map(|(_, offset)| *offset))
-        .filter(|offset| !wanted.contains_key(offset));
-    for offset in without_message {
-        let detail = "the topic has no message there";
-        let place = Some((range.partition, offset));
-        sides
-            .findings
-            .add(MirrorFindingKind::Unexpected, place, detail);
+
+    /// Where the message makes a dead letter.
+    fn judge_dead_letter(
+        &self,
+        content: u128,
+        report: &mut MirrorPartition,
+        add: &mut dyn FnMut(MirrorFindingKind, &str),
+    ) {
+        use MirrorFindingKind::{Differing, Missing, Unexpected};
+        report.dead_letters += 1;
+        if self.document.is_some() {
+            add(Unexpected, "a document of a dead letter");
+        }
+        match self.letter {
+            None => add(Missing, "no dead letter"),
+            Some(letter) if letter.content != content => {
+                add(Differing, "another dead letter than its message makes");
+            }
+            Some(_) => {}
+        }
     }
-    Ok(())
 }
 
 /// The condition for ids of a range.

@@ -1,0 +1,139 @@
+//! When the cut is committed, one commit at a time, and the end of it.
+
+use std::time::Duration;
+
+use crate::commit::CommitError;
+use crate::source::{SourceError, TopicIdentity};
+use crate::telemetry::{EngineState, Phase};
+use crate::writer::WriterError;
+use crate::writer::commit::{self, Committed};
+use crate::writer::cut::Relief;
+use crate::writer::session::{Session, finished};
+
+use super::{Engine, LOOK_EVERY};
+
+impl Engine {
+    /// Whether to commit now. Pauses the source while there is no room for more.
+    pub(super) fn rotation_due(&mut self, session: &mut Session) -> Result<bool, WriterError> {
+        let relief = session.cut.relieve().map_err(CommitError::Store)?;
+        let contents = session.cut.contents();
+        let now = self.parts.clock.monotonic();
+        let due = relief == Relief::CommitNow
+            || self.parts.rotation.due(&contents, now).is_some()
+            // Targets may lie behind the markers of transactions, which are no messages.
+            || (session.cut.has_moved() && self.own_targets_read(session));
+        // One commit at a time; while it is under way the next cut fills up to its own rotation.
+        let crowded = relief == Relief::Wait || (due && session.committing.is_some());
+        self.set_paused(crowded)?;
+        Ok(due && session.committing.is_none())
+    }
+
+    pub(super) fn begin_commit(&mut self, session: &mut Session) {
+        let began = self.parts.clock.monotonic();
+        let sealing = session.cut.seal();
+        self.parts
+            .metrics
+            .phase(Phase::Seal, self.parts.clock.monotonic() - began);
+        let held = session.reading.clone();
+        for held in session.reading.values_mut() {
+            held.lost = 0;
+        }
+        let (clock, metrics) = (self.parts.clock.clone(), self.parts.metrics.clone());
+        let commit = commit::commit(session.log.clone(), sealing, held, clock, metrics);
+        session.committing = Some(self.parts.runtime.spawn(commit));
+    }
+
+    pub(super) fn finish_commit(&mut self, session: &mut Session) -> Result<(), WriterError> {
+        let Some(committing) = session.committing.take() else {
+            return Ok(());
+        };
+        if !committing.is_finished() {
+            session.committing = Some(committing);
+            return Ok(());
+        }
+        let Committed {
+            report,
+            next,
+            since_checkpoint,
+        } = finished(&self.parts.runtime, committing)?;
+        if session.upkeep.wants_checkpoint(since_checkpoint) {
+            session.upkeep.checkpoint(session.log.clone());
+        }
+        session.published.extend(next.iter().copied());
+        self.parts.source.acknowledge(&next);
+        self.parts.metrics.committed(&report);
+        self.summary.commits += 1;
+        self.summary.rows += report.rows;
+        self.summary.files += report.files;
+        self.summary.bytes += report.bytes;
+        self.summary.dead_letters += report.dead_letters;
+        self.summary.tombstones += report.tombstones;
+        self.succeeded();
+        tracing::info!(
+            record = report.record,
+            rows = report.rows,
+            files = report.files,
+            dead_letters = report.dead_letters,
+            "committed and published"
+        );
+        Ok(())
+    }
+
+    /// Commits everything in hand and waits for it.
+    pub(super) fn commit_all(
+        &mut self,
+        session: &mut Session,
+        topic: &TopicIdentity,
+        until: Duration,
+    ) -> Result<(), WriterError> {
+        self.set_paused(true)?;
+        while session.committing.is_some() || !session.cut.is_empty() {
+            if session.committing.is_none() && self.same_topic(session, topic)? {
+                self.begin_commit(session);
+            }
+            self.poll_until(session, until)?;
+            self.finish_commit(session)?;
+        }
+        self.set_paused(false)
+    }
+
+    pub(super) fn drain(
+        &mut self,
+        session: &mut Session,
+        topic: &TopicIdentity,
+    ) -> Result<(), WriterError> {
+        self.parts.metrics.state(EngineState::Draining);
+        tracing::info!("told to stop; committing what is in hand");
+        let until = self.drain_deadline();
+        self.commit_all(session, topic, until)
+    }
+
+    /// Whether everything in the cut was read from the topic that the session began with. Topic ids
+    /// never return, so one look after reading is enough. `false` while the brokers cannot say.
+    pub(super) fn same_topic(
+        &mut self,
+        session: &mut Session,
+        topic: &TopicIdentity,
+    ) -> Result<bool, WriterError> {
+        let now = self.parts.clock.monotonic();
+        if now < session.identity_retry_at {
+            return Ok(false);
+        }
+        match self.parts.source.identify() {
+            Ok(found) if found.topic_id == topic.topic_id => Ok(true),
+            Ok(found) => Err(WriterError::Source(SourceError::Transient {
+                action: "commit".into(),
+                reason: format!(
+                    "topic `{}` was deleted and created again while it was read: id {} became {}",
+                    topic.name, topic.topic_id, found.topic_id
+                ),
+            })),
+            Err(SourceError::Transient { action, reason }) => {
+                tracing::debug!(action, reason, "the commit waits until the brokers answer");
+                session.identity_retry_at = now + LOOK_EVERY;
+                Ok(false)
+            }
+            Err(halt) => Err(halt.into()),
+        }
+    }
+}
