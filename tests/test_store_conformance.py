@@ -91,7 +91,8 @@ def test_hdfs_keeps_its_promises_with_kerberos(tmp_path: Path, protection: str) 
 
 def run_suite(which: str, store: dict[str, object], **environment: str) -> str:
     """Runs the suite's tests whose names contain `which`; what they print."""
-    command = ["cargo", "test", "--locked", "--profile", "quick", "-p", "lake-writer", "--test", "store_conformance"]
+    # All of the workspace: for one package alone dependencies have other features, and are compiled again.
+    command = ["cargo", "test", "--locked", "--profile", "quick", "--workspace", "--test", "store_conformance"]
     target = os.environ.get("CARGO_TARGET_DIR") or str(cache_dir() / "target")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KRB5"))}
     done = subprocess.run(
