@@ -16,8 +16,8 @@ import tomllib
 
 from harness.programs import ROOT
 
-# Mixed versions of these would meet in one signature and not fit.
-TOGETHER = re.compile(r"arrow(-\w+)*|parquet")
+# Mixed versions of these would meet in one signature and not fit. arrow-pg is another project's, with its own versions.
+TOGETHER = re.compile(r"arrow(-(?!pg$)\w+)*|parquet")
 
 
 @pytest.fixture(scope="module")
