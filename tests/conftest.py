@@ -200,7 +200,9 @@ def sql_config(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def sql_endpoint(lake_sql: Program, sql_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlEndpoint]:
+def sql_endpoint(
+    lake_sql: Program, sql_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SqlEndpoint]:
     """The SQL endpoint of that table."""
     with SqlEndpoint(lake_sql, tmp_path_factory.mktemp("sql"), sql_config) as endpoint:
         yield endpoint

@@ -117,7 +117,8 @@ def test_amounts_are_exact(connections) -> None:
 def test_times_are_told_in_the_zone_of_the_session(sql_endpoint, postgres) -> None:
     """Cuts by day and hour, and casts, happen in the session's zone, as in PostgreSQL."""
     query = """SELECT date_trunc('day', CAST(sold_at AS TIMESTAMP)) AS a, CAST(sold_at AS DATE) AS b,
-        CAST(EXTRACT(HOUR FROM sold_at) AS INTEGER) AS c, date_trunc('month', sold_at) AS d, count(*) AS n, max(sold_at) AS m
+        CAST(EXTRACT(HOUR FROM sold_at) AS INTEGER) AS c, date_trunc('month', sold_at) AS d, count(*) AS n,
+        max(sold_at) AS m
         FROM sales_lake GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
     for zone in ("Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC"):
         answers = []

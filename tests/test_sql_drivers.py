@@ -56,7 +56,8 @@ def test_jdbc_sees_our_tables_and_their_columns(metadata) -> None:
     assert [int(row["ORDINAL_POSITION"]) for row in metadata["getColumns"]] == list(range(1, len(columns) + 1))
     assert [row["TABLE_SCHEM"] for row in metadata["getSchemas"]] == ["information_schema", "pg_catalog", "public"]
     assert [row["TABLE_CAT"] for row in metadata["getCatalogs"]] == ["lake"]
-    for nothing in ("getPrimaryKeys", "getImportedKeys", "getExportedKeys", "getIndexInfo", "getProcedures", "getFunctions"):
+    keys = ("getPrimaryKeys", "getImportedKeys", "getExportedKeys", "getIndexInfo")
+    for nothing in (*keys, "getProcedures", "getFunctions"):
         assert metadata[nothing] == [], nothing
     assert {"numeric", "timestamptz", "int4", "text"} <= {row["TYPE_NAME"] for row in metadata["getTypeInfo"]}
     assert metadata["getMaxColumnsInIndex"] == 32
@@ -105,13 +106,15 @@ def test_odbc_reads_tables_and_rows(odbc, postgres, fetch) -> None:
         assert "numeric" in {row.type_name for row in cursor.getTypeInfo(pyodbc.SQL_ALL_TYPES)}
         assert not list(cursor.primaryKeys("sales_lake", schema="public"))
         assert not list(cursor.statistics("sales_lake", schema="public"))
-        rows = cursor.execute("SELECT amount, sold_at, quantity, region FROM sales_lake ORDER BY kafka_offset").fetchall()
+        query = "SELECT amount, sold_at, quantity, region FROM sales_lake ORDER BY kafka_offset"
+        rows = cursor.execute(query).fetchall()
         assert (len(rows), sum(row.amount for row in rows)) == expected
         assert isinstance(rows[0].amount, Decimal)
         assert isinstance(rows[0].sold_at, datetime.datetime)
-        one = cursor.execute("SELECT count(*) FROM sales_lake WHERE region = ? AND quantity > ?", "Bretagne", 1).fetchone()
+        query = "SELECT count(*) FROM sales_lake WHERE region = ? AND quantity > ?"
+        one = cursor.execute(query, "Bretagne", 1).fetchone()
         assert 0 < one[0] < expected[0]
-        with pytest.raises(pyodbc.Error, match="42703|does not exist"):
+        with pytest.raises(pyodbc.Error, match=r"42703|does not exist"):
             cursor.execute("SELECT nothing FROM sales_lake")
         connection.rollback()
         assert cursor.execute("SELECT 1").fetchone()[0] == 1
@@ -133,8 +136,9 @@ def test_psycopg_reads_in_all_its_ways(sql_endpoint) -> None:
         for _ in range(7):
             found = connection.execute(
                 "SELECT count(*) FROM sales_lake WHERE amount BETWEEN %s AND %s AND sold_at < %s AND region = ANY(%s)",
-                (Decimal("1.00"), 5000, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), ["Bretagne", "Corse"]), prepare=True,
-            ).fetchone()[0]  # fmt: skip
+                (Decimal("1.00"), 5000, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), ["Bretagne", "Corse"]),
+                prepare=True,
+            ).fetchone()[0]
             assert 0 < found < count
         assert sum(1 for _ in connection.cursor().stream("SELECT region FROM sales_lake")) == count
         with pytest.raises(psycopg.errors.UndefinedTable), connection.transaction():

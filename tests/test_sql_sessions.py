@@ -20,7 +20,8 @@ from native_stack import tls
 
 USAGE, INTERRUPTED = 2, 7
 # Rows enough for minutes, of a table that is small.
-SLOW = "SELECT count(*) FROM sales_lake a CROSS JOIN sales_lake b CROSS JOIN sales_lake c WHERE a.amount + b.amount < c.amount"
+SLOW = """SELECT count(*) FROM sales_lake a CROSS JOIN sales_lake b CROSS JOIN sales_lake c
+    WHERE a.amount + b.amount < c.amount"""
 # Rows without end, for all that matters here.
 STREAM = "SELECT a.sale_id, b.sale_id FROM sales_lake a CROSS JOIN sales_lake b"
 
@@ -39,11 +40,16 @@ def endpoint(lake_sql, sql_config, tmp_path):
         one.running.__exit__()
 
 
-def sqlstate(run, *arguments: object, **named: object) -> str:
-    """The SQLSTATE of what must fail."""
+def failure(run, *arguments: object, **named: object) -> psycopg.Error:
+    """The error of what must fail."""
     with pytest.raises(psycopg.Error) as failed:
         run(*arguments, **named)
-    return failed.value.sqlstate
+    return failed.value
+
+
+def sqlstate(run, *arguments: object, **named: object) -> str:
+    """Its SQLSTATE."""
+    return failure(run, *arguments, **named).sqlstate
 
 
 # -- who may come in ------------------------------------------------------------------------------
@@ -96,7 +102,8 @@ def test_nothing_is_done_for_a_client_whose_password_was_wrong(sql_endpoint) -> 
         nonce = read_message(connection)[4:].decode().split(",")[0]
         last = f"c=biws,{nonce},p={'A' * 43}=".encode()
         query = b"SELECT 1\0"
-        connection.sendall(b"p" + struct.pack("!i", len(last) + 4) + last + b"Q" + struct.pack("!i", len(query) + 4) + query)
+        proof = b"p" + struct.pack("!i", len(last) + 4) + last
+        connection.sendall(proof + b"Q" + struct.pack("!i", len(query) + 4) + query)
         answer = b""
         while more := connection.recv(4096):
             answer += more
@@ -204,7 +211,8 @@ def test_memory_is_bounded_and_others_go_on(endpoint) -> None:
     """53200 for a statement that wants too much; the server and other sessions stay."""
     server = endpoint("--memory-limit", "2MiB")
     with server.connect() as greedy, server.connect() as modest:
-        wanted = "SELECT a.sale_id || b.sale_id AS k, count(*) FROM sales_lake a CROSS JOIN sales_lake b GROUP BY 1 ORDER BY 1"
+        pairs = "FROM sales_lake a CROSS JOIN sales_lake b"
+        wanted = f"SELECT a.sale_id || b.sale_id AS k, count(*) {pairs} GROUP BY 1 ORDER BY 1"
         assert sqlstate(greedy.execute, wanted) == "53200"
         assert greedy.execute("SELECT 1").fetchone() == modest.execute("SELECT 1").fetchone()
 
@@ -222,7 +230,7 @@ def test_cancelling_stops_a_statement(sql_endpoint) -> None:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     with sql_endpoint.connect() as connection, ThreadPoolExecutor() as pool:
         connection.execute("SET statement_timeout = '2s'")
-        running = pool.submit(lambda: pytest.raises(psycopg.Error, connection.execute, SLOW).value)
+        running = pool.submit(failure, connection.execute, SLOW)
         time.sleep(0.3)
         with socket.create_connection(("127.0.0.1", sql_endpoint.port)) as stranger:
             stranger.sendall(struct.pack("!iiii", 16, 80877102, connection.info.backend_pid, 12345))

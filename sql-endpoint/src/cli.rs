@@ -20,11 +20,11 @@ use tracing_subscriber::EnvFilter;
 const EXAMPLES: &str = "\
 Examples:
   lake-sql add-user --users users anna              asks for a password, and makes the file
-  lake-sql --config lake-writer.toml --users users  serves at 127.0.0.1:5432
-  lake-sql --config lake-writer.toml --users users --listen 0.0.0.0:5432 \\
+  lake-sql --config lake-writer.toml --users users  serves at 127.0.0.1:5433
+  lake-sql --config lake-writer.toml --users users --listen 0.0.0.0:5433 \\
     --tls-certificate server.crt --tls-key server.key
   lake-sql --config lake-writer.toml query \"SELECT region, sum(amount) FROM sales GROUP BY region\"
-  psql 'host=localhost dbname=lake user=anna sslmode=require'
+  psql 'host=localhost port=5433 dbname=lake user=anna sslmode=require'
 
 ";
 
@@ -39,7 +39,13 @@ Examples:
 )]
 pub struct Arguments {
     /// Settings of lake-writer; `lake-writer.toml` in the working folder is read if it is there
-    #[arg(long, short, global = true, value_name = "FILE", env = "LAKE_WRITER_CONFIG")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "LAKE_WRITER_CONFIG"
+    )]
     pub(crate) config: Option<PathBuf>,
 
     /// Set one key of the settings, stronger than file and environment; can be repeated
@@ -47,7 +53,12 @@ pub struct Arguments {
     pub(crate) set: Vec<String>,
 
     /// Where to listen; port 0 takes a free one and says which
-    #[arg(long, value_name = "ADDRESS", env = "LAKE_SQL_LISTEN", default_value = "127.0.0.1:5432")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "LAKE_SQL_LISTEN",
+        default_value = "127.0.0.1:5433"
+    )]
     pub(crate) listen: String,
 
     /// File of users, as `add-user` writes it
@@ -55,11 +66,21 @@ pub struct Arguments {
     pub(crate) users: Option<PathBuf>,
 
     /// Certificate of the server and of those that vouch for it, in PEM
-    #[arg(long, value_name = "FILE", env = "LAKE_SQL_TLS_CERTIFICATE", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LAKE_SQL_TLS_CERTIFICATE",
+        requires = "tls_key"
+    )]
     pub(crate) tls_certificate: Option<PathBuf>,
 
     /// Key of the certificate, in PEM
-    #[arg(long, value_name = "FILE", env = "LAKE_SQL_TLS_KEY", requires = "tls_certificate")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LAKE_SQL_TLS_KEY",
+        requires = "tls_certificate"
+    )]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Take connections that are not encrypted, from other machines too
@@ -83,7 +104,14 @@ pub struct Arguments {
     pub(crate) stop_timeout: Duration,
 
     /// Form of the log
-    #[arg(long, global = true, value_enum, value_name = "FORM", env = "LAKE_SQL_LOG_FORMAT", default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        env = "LAKE_SQL_LOG_FORMAT",
+        default_value_t
+    )]
     pub(crate) log_format: LogFormat,
 
     /// What to log, such as `debug` or `lake_sql=debug`
@@ -100,7 +128,9 @@ enum Command {
     ///
     /// The password comes from the first line of standard input, or is asked for on a terminal. It is not
     /// stored; what is stored lets whoever reads the file connect to this server.
-    #[command(after_help = "Examples:\n  lake-sql add-user --users users anna\n  lake-sql add-user --users users anna < password-file")]
+    #[command(
+        after_help = "Examples:\n  lake-sql add-user --users users anna\n  lake-sql add-user --users users anna < password-file"
+    )]
     AddUser(add_user::AddUser),
 
     /// Run one statement without a server
@@ -137,9 +167,18 @@ fn codes() -> String {
     let mut text = String::from("Exit codes:\n");
     for (exit, meaning) in [
         (Exit::Success, "done, or stopped by a signal"),
-        (Exit::Failure, "the statement failed, or the address cannot be listened at"),
-        (Exit::Usage, "the command line, the settings, the users or the certificate are wrong"),
-        (Exit::Store, "the store, or the mirror's database: out of reach, not allowed, or unfit"),
+        (
+            Exit::Failure,
+            "the statement failed, or the address cannot be listened at",
+        ),
+        (
+            Exit::Usage,
+            "the command line, the settings, the users or the certificate are wrong",
+        ),
+        (
+            Exit::Store,
+            "the store, or the mirror's database: out of reach, not allowed, or unfit",
+        ),
         (Exit::Interrupted, "stopped while statements were running"),
     ] {
         text.push_str(&format!("  {}  {meaning}\n", exit as u8));
@@ -186,8 +225,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Starts the log, on standard error.
 fn log(arguments: &Arguments, default: &str) -> Result<(), Failure> {
     let filter = arguments.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(filter).map_err(|error| Failure::of(Exit::Usage, "read --log", &error))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::of(Exit::Usage, "read --log", &error))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match arguments.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().try_init(),
@@ -202,7 +244,9 @@ fn log(arguments: &Arguments, default: &str) -> Result<(), Failure> {
 fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::of(Exit::Failure, "write the output", &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::of(Exit::Failure, "write the output", &error))
+        }
         _ => Ok(()),
     }
 }
@@ -216,7 +260,10 @@ mod tests {
     fn the_arguments_are_sound_and_their_help_has_examples_and_codes() {
         Arguments::command().debug_assert();
         let help = Arguments::command().render_long_help().to_string();
-        assert!(help.contains("lake-sql add-user") && help.contains("Exit codes:"), "{help}");
+        assert!(
+            help.contains("lake-sql add-user") && help.contains("Exit codes:"),
+            "{help}"
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
+};
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
@@ -50,7 +52,10 @@ impl Engine {
     /// What the engine or `register` says.
     pub async fn new(
         limits: Limits,
-        register: impl FnOnce(&SessionContext) -> Result<Vec<Arc<dyn OptimizerRule + Send + Sync>>, DataFusionError>,
+        register: impl FnOnce(
+            &SessionContext,
+        )
+            -> Result<Vec<Arc<dyn OptimizerRule + Send + Sync>>, DataFusionError>,
     ) -> Result<Self, DataFusionError> {
         // Nothing is written to disk: a statement that needs more memory than there is fails.
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
@@ -60,8 +65,8 @@ impl Engine {
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(disk)
             .build_arc()?;
-        let context = SessionContext::new_with_config_rt(config(), runtime);
-        datafusion_postgres::datafusion_pg_functions::register_all(&context);
+        let mut context = SessionContext::new_with_config_rt(config(), runtime);
+        datafusion_postgres::datafusion_pg_functions::register_all(&mut context);
         let rules = register(&context)?;
         for rule in rules {
             context.add_optimizer_rule(rule);
@@ -69,12 +74,20 @@ impl Engine {
         setup_pg_catalog(&context, DATABASE, EmptyContextProvider).map_err(|error| *error)?;
         functions::register(&context);
         let schema = |name: &str| {
-            let found = context.catalog(DATABASE).and_then(|catalog| catalog.schema(name));
+            let found = context
+                .catalog(DATABASE)
+                .and_then(|catalog| catalog.schema(name));
             found.ok_or_else(|| DataFusionError::Internal(format!("there is no schema {name}")))
         };
         let (tables, catalogue) = (schema(SCHEMA)?, schema(CATALOGUE)?);
         let catalogues = Catalogues::read(&context, catalogue, tables.as_ref()).await?;
-        Ok(Self { state: context.state(), tables, catalogues, texts: Texts::new(), limits })
+        Ok(Self {
+            state: context.state(),
+            tables,
+            catalogues,
+            texts: Texts::new(),
+            limits,
+        })
     }
 
     /// What statements may use.
@@ -87,13 +100,26 @@ impl Engine {
     }
 
     /// The engine as a session sees it.
-    pub(crate) fn session(&self, variables: &SharedVariables, user: &str, pid: i32) -> Result<SessionContext, DataFusionError> {
-        let client = Client { user: user.to_owned(), pid, variables: variables.clone() };
+    pub(crate) fn session(
+        &self,
+        variables: &SharedVariables,
+        user: &str,
+        pid: i32,
+    ) -> Result<SessionContext, DataFusionError> {
+        let client = Client {
+            user: user.to_owned(),
+            pid,
+            variables: variables.clone(),
+        };
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, self.tables.clone())?;
         catalog.register_schema(CATALOGUE, Arc::new(self.catalogues.seen_by(client.clone())))?;
         let catalogs = MemoryCatalogProviderList::new();
-        datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, DATABASE.to_owned(), Arc::new(catalog));
+        datafusion::catalog::CatalogProviderList::register_catalog(
+            &catalogs,
+            DATABASE.to_owned(),
+            Arc::new(catalog),
+        );
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_catalog_list(Arc::new(catalogs))
             .build();

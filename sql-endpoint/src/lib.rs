@@ -6,6 +6,7 @@
 //!                                        └─► both: every sale once
 //! ```
 
+pub mod catalog;
 pub mod engine;
 pub mod server;
 pub mod cli;

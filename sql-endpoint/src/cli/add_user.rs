@@ -21,12 +21,14 @@ pub(super) struct AddUser {
 
 impl AddUser {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::of(Exit::Failure, "read the password", &error);
+        let failed =
+            |error: std::io::Error| Failure::of(Exit::Failure, "read the password", &error);
         let password = match std::io::stdin().is_terminal() {
             true => asked(&self.name).map_err(failed)?,
             false => line().map_err(failed)?,
         };
-        Users::add(&self.users, &self.name, &password).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+        Users::add(&self.users, &self.name, &password)
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     }
 }
 
@@ -51,6 +53,10 @@ fn asked(name: &str) -> std::io::Result<String> {
 }
 
 fn echo(wanted: &str) -> bool {
-    let set = Command::new("stty").arg(wanted).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
+    let set = Command::new("stty")
+        .arg(wanted)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::null())
+        .status();
     set.is_ok_and(|status| status.success())
 }

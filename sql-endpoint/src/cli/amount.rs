@@ -27,9 +27,15 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
-        _ => return Err(format!("`{unit}` is no unit of size: write KiB, MiB or GiB")),
+        _ => {
+            return Err(format!(
+                "`{unit}` is no unit of size: write KiB, MiB or GiB"
+            ));
+        }
     };
-    let bytes = number.checked_mul(factor).and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = number
+        .checked_mul(factor)
+        .and_then(|bytes| usize::try_from(bytes).ok());
     match bytes {
         Some(bytes) if bytes >= 1 << 20 => Ok(bytes),
         Some(_) => Err("is less than 1MiB, with which nothing can run".into()),
@@ -39,7 +45,9 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
 
 fn parted(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     Some((text[..digits].parse().ok()?, text[digits..].trim()))
 }
 

@@ -41,9 +41,9 @@ impl Query {
         let runtime = runtime()?;
         let (schema, batches) = runtime.block_on(async {
             let engine = open(arguments).await?;
-            answer(&engine, &self.sql)
-                .await
-                .map_err(|(code, message)| Failure::new(Exit::Failure, format!("{message} (SQLSTATE {code})")))
+            answer(&engine, &self.sql).await.map_err(|(code, message)| {
+                Failure::new(Exit::Failure, format!("{message} (SQLSTATE {code})"))
+            })
         })?;
         let told = match self.output {
             Form::Table => table(&schema, &batches),
@@ -59,17 +59,30 @@ impl Query {
 type Shown = Result<String, datafusion::arrow::error::ArrowError>;
 
 fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Shown {
-    Ok(format!("{}\n", pretty_format_batches_with_schema(Arc::clone(schema), batches)?))
+    Ok(format!(
+        "{}\n",
+        pretty_format_batches_with_schema(Arc::clone(schema), batches)?
+    ))
 }
 
 /// Calls `row` with the texts of each row; none for NULL.
-fn each_row(batches: &[RecordBatch], mut row: impl FnMut(Vec<Option<String>>)) -> Result<(), datafusion::arrow::error::ArrowError> {
+fn each_row(
+    batches: &[RecordBatch],
+    mut row: impl FnMut(Vec<Option<String>>),
+) -> Result<(), datafusion::arrow::error::ArrowError> {
     let options = FormatOptions::default();
     for batch in batches {
         let columns = batch.columns();
-        let shown = columns.iter().map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<Vec<_>, _>>()?;
+        let shown = columns
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<Result<Vec<_>, _>>()?;
         for at in 0..batch.num_rows() {
-            row(columns.iter().zip(&shown).map(|(column, shown)| column.is_valid(at).then(|| shown.value(at).to_string())).collect());
+            row(columns
+                .iter()
+                .zip(&shown)
+                .map(|(column, shown)| column.is_valid(at).then(|| shown.value(at).to_string()))
+                .collect());
         }
     }
     Ok(())
@@ -80,9 +93,18 @@ fn csv(schema: &SchemaRef, batches: &[RecordBatch]) -> Shown {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),
     };
-    let mut text = schema.fields().iter().map(|field| quoted(field.name())).collect::<Vec<_>>().join(",") + "\n";
+    let mut text = schema
+        .fields()
+        .iter()
+        .map(|field| quoted(field.name()))
+        .collect::<Vec<_>>()
+        .join(",")
+        + "\n";
     each_row(batches, |row| {
-        let row: Vec<String> = row.iter().map(|value| value.as_deref().map(quoted).unwrap_or_default()).collect();
+        let row: Vec<String> = row
+            .iter()
+            .map(|value| value.as_deref().map(quoted).unwrap_or_default())
+            .collect();
         text.push_str(&row.join(","));
         text.push('\n');
     })?;
@@ -98,7 +120,11 @@ fn json(schema: &SchemaRef, batches: &[RecordBatch]) -> Shown {
             let value = match value {
                 None => serde_json::Value::Null,
                 // As they are written: numbers and truth values are JSON already.
-                Some(value) if given.is_integer() || given.is_floating() || *given == datafusion::arrow::datatypes::DataType::Boolean => {
+                Some(value)
+                    if given.is_integer()
+                        || given.is_floating()
+                        || *given == datafusion::arrow::datatypes::DataType::Boolean =>
+                {
                     serde_json::from_str(&value).unwrap_or(serde_json::Value::String(value))
                 }
                 Some(value) => serde_json::Value::String(value),

@@ -23,7 +23,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     let users = Users::open(&users_file).map_err(|error| usage(error.to_string()))?;
     let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
-        (Some(certificate), Some(key)) => Some(Tls::open(certificate, key).map_err(|error| usage(error.to_string()))?),
+        (Some(certificate), Some(key)) => {
+            Some(Tls::open(certificate, key).map_err(|error| usage(error.to_string()))?)
+        }
         _ => None,
     };
     if tls.is_none() && !arguments.allow_plaintext {
@@ -42,7 +44,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.shutdown_background();
     match cut {
         0 => Ok(()),
-        cut => Err(Failure::new(Exit::Interrupted, format!("stopped while {cut} statements were running"))),
+        cut => Err(Failure::new(
+            Exit::Interrupted,
+            format!("stopped while {cut} statements were running"),
+        )),
     }
 }
 
@@ -56,9 +61,12 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 }
 
 fn only_this_machine(listen: &str) -> Result<(), Failure> {
-    let addresses = listen
-        .to_socket_addrs()
-        .map_err(|error| Failure::new(Exit::Usage, format!("--listen {listen}: {error}; write it as 127.0.0.1:5432")))?;
+    let addresses = listen.to_socket_addrs().map_err(|error| {
+        Failure::new(
+            Exit::Usage,
+            format!("--listen {listen}: {error}; write it as 127.0.0.1:5433"),
+        )
+    })?;
     for address in addresses {
         if !address.ip().is_loopback() {
             return Err(Failure::new(
@@ -77,9 +85,17 @@ async fn serve(arguments: &Arguments, users: Users, options: Options) -> Result<
     let stop = stop_on_signals()?;
     let engine = open(arguments).await?;
     let encrypted = options.tls.is_some();
-    let server = Server::bind(&arguments.listen, engine, users, options).await.map_err(|error| {
-        Failure::new(Exit::Failure, format!("cannot listen at `{}`: {error}; choose another --listen", arguments.listen))
-    })?;
+    let server = Server::bind(&arguments.listen, engine, users, options)
+        .await
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failure,
+                format!(
+                    "cannot listen at `{}`: {error}; choose another --listen",
+                    arguments.listen
+                ),
+            )
+        })?;
     let address = server.address();
     // The one line on standard output: whoever waits for it knows that the server listens, and where.
     print(format!("listening at {address}\n").as_bytes())?;

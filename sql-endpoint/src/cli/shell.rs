@@ -22,7 +22,9 @@ pub(super) fn man(dir: Option<&Path>) -> Result<(), Failure> {
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(failed)?;
+            clap_mangen::Man::new(Arguments::command())
+                .render(&mut page)
+                .map_err(failed)?;
             print(&page)
         }
     }

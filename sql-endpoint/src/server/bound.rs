@@ -38,11 +38,13 @@ impl Bound {
     /// 57014 when the statement must end before the part is done; the part is dropped then.
     pub(super) async fn within<F: Future>(&mut self, part: F) -> PgWireResult<F::Output> {
         let cancelled = async {
-            match &mut self.cancelled {
-                // A sender that is dropped is a connection that ends, not a wish to cancel.
-                Some(told) if told.await.is_ok() => {}
-                _ => std::future::pending().await,
+            // A sender that is dropped is a connection that ends, not a wish to cancel.
+            if let Some(told) = &mut self.cancelled
+                && told.await.is_ok()
+            {
+                return;
             }
+            std::future::pending().await
         };
         let late = async {
             match &mut self.timeout {

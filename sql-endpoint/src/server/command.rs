@@ -4,12 +4,21 @@
 //! Reading words rather than a parsed tree keeps this list closed: what is not named is refused,
 //! whatever a parser may one day make of it.
 
+mod refused;
+mod words;
+#[cfg(test)]
+mod tests;
+
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::error::PgWireResult;
 
 use super::fault::{self, error, hinted};
+use refused::refused;
+use words::Words;
+
+pub(super) use refused::no_temporary;
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +26,11 @@ pub(super) enum Command {
     /// A question to the tables: its text.
     Query(String),
     /// A value for a parameter; `None` is its default. `local` ends with the transaction.
-    Set { name: String, value: Option<String>, local: bool },
+    Set {
+        name: String,
+        value: Option<String>,
+        local: bool,
+    },
     /// Defaults for all parameters, and with `discard` no cursors or prepared statements either.
     ResetAll { discard: bool },
     /// The value of a parameter, or of all.
@@ -37,9 +50,17 @@ pub(super) enum Command {
     /// `SET TRANSACTION …`: nothing but reads happen, so every mode is as good.
     SetTransaction,
     /// A cursor over a query.
-    Declare { name: String, hold: bool, query: String },
+    Declare {
+        name: String,
+        hold: bool,
+        query: String,
+    },
     /// The next rows of a cursor; all of them without a number. `skip` is `MOVE`: none is sent.
-    Fetch { name: String, rows: Option<usize>, skip: bool },
+    Fetch {
+        name: String,
+        rows: Option<usize>,
+        skip: bool,
+    },
     /// A cursor that is not needed any more, or all of them.
     Close(Option<String>),
     /// A prepared statement that is not needed any more, or all of them.
@@ -85,80 +106,29 @@ pub(super) fn commands(text: &str) -> PgWireResult<Vec<Command>> {
         .map_err(|cause| fault::of_parser(&cause.into()))?;
     tokens
         .split(|token| matches!(token, Token::SemiColon))
-        .filter(|tokens| !tokens.iter().all(|token| matches!(token, Token::Whitespace(_))))
+        .filter(|tokens| {
+            !tokens
+                .iter()
+                .all(|token| matches!(token, Token::Whitespace(_)))
+        })
         .map(command)
         .collect()
 }
 
-/// The tokens of a statement, read from its beginning.
-struct Words<'a> {
-    tokens: Vec<&'a Token>,
-    at: usize,
-}
-
-impl<'a> Words<'a> {
-    fn peek(&self) -> Option<&'a Token> {
-        self.tokens.get(self.at).copied()
-    }
-
-    /// The next token if it is a word, in lower case unless quoted.
-    fn word(&self) -> Option<String> {
-        match self.peek() {
-            Some(Token::Word(word)) if word.quote_style.is_none() => Some(word.value.to_ascii_lowercase()),
-            _ => None,
-        }
-    }
-
-    /// Passes over the given words if they come next.
-    fn take(&mut self, words: &[&str]) -> bool {
-        let began = self.at;
-        for word in words {
-            if self.word().as_deref() != Some(*word) {
-                self.at = began;
-                return false;
-            }
-            self.at += 1;
-        }
-        true
-    }
-
-    /// A name, quoted or not.
-    fn name(&mut self) -> PgWireResult<String> {
-        let name = match self.peek() {
-            Some(Token::Word(word)) if word.quote_style.is_some() => word.value.clone(),
-            Some(Token::Word(word)) => word.value.to_ascii_lowercase(),
-            _ => return Err(self.unexpected()),
-        };
-        self.at += 1;
-        Ok(name)
-    }
-
-    /// The text of all that is left.
-    fn rest(&mut self) -> String {
-        let rest: String = self.tokens[self.at.min(self.tokens.len())..].iter().map(|token| format!("{token} ")).collect();
-        self.at = self.tokens.len();
-        rest.trim_end().to_owned()
-    }
-
-    fn end(&self) -> PgWireResult<()> {
-        match self.peek() {
-            None => Ok(()),
-            Some(_) => Err(self.unexpected()),
-        }
-    }
-
-    fn unexpected(&self) -> PgWireError {
-        match self.peek() {
-            Some(token) => error("42601", format!("syntax error at or near \"{token}\"")),
-            None => error("42601", "syntax error at end of input"),
-        }
-    }
-}
-
 fn command(tokens: &[Token]) -> PgWireResult<Command> {
-    let text = || tokens.iter().map(ToString::to_string).collect::<String>().trim().to_owned();
+    let text = || {
+        tokens
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+            .trim()
+            .to_owned()
+    };
     let mut words = Words {
-        tokens: tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect(),
+        tokens: tokens
+            .iter()
+            .filter(|token| !matches!(token, Token::Whitespace(_)))
+            .collect(),
         at: 0,
     };
     if matches!(words.peek(), Some(Token::LParen)) {
@@ -205,13 +175,19 @@ fn command(tokens: &[Token]) -> PgWireResult<Command> {
 }
 
 fn reset(name: String) -> Command {
-    Command::Set { name, value: None, local: false }
+    Command::Set {
+        name,
+        value: None,
+        local: false,
+    }
 }
 
 /// `SET` in its forms; the name `transaction` stands for all that is said of transactions.
 fn set(words: &mut Words) -> PgWireResult<Command> {
     let local = words.take(&["local"]);
-    if words.take(&["session", "characteristics", "as", "transaction"]) || words.take(&["transaction"]) {
+    if words.take(&["session", "characteristics", "as", "transaction"])
+        || words.take(&["transaction"])
+    {
         words.rest();
         return Ok(Command::SetTransaction);
     }
@@ -230,7 +206,8 @@ fn set(words: &mut Words) -> PgWireResult<Command> {
         "client_encoding".to_owned()
     } else {
         let name = dotted(words)?;
-        let given = matches!(words.peek(), Some(Token::Eq)) || words.word().as_deref() == Some("to");
+        let given =
+            matches!(words.peek(), Some(Token::Eq)) || words.word().as_deref() == Some("to");
         if !given {
             return Err(words.unexpected());
         }
@@ -238,7 +215,10 @@ fn set(words: &mut Words) -> PgWireResult<Command> {
         name
     };
     let value = value(words)?;
-    let value = Some(value).filter(|value| !value.eq_ignore_ascii_case("default") && !(name == "timezone" && value.eq_ignore_ascii_case("local")));
+    let value = Some(value).filter(|value| {
+        !value.eq_ignore_ascii_case("default")
+            && !(name == "timezone" && value.eq_ignore_ascii_case("local"))
+    });
     Ok(Command::Set { name, value, local })
 }
 
@@ -262,7 +242,8 @@ fn value(words: &mut Words) -> PgWireResult<String> {
             Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
                 value.push_str(&text.replace("''", "'"));
             }
-            Token::Word(word) if word.keyword == Keyword::INTERVAL && word.quote_style.is_none() => {}
+            Token::Word(word)
+                if word.keyword == Keyword::INTERVAL && word.quote_style.is_none() => {}
             Token::Word(word) => value.push_str(&word.value),
             Token::Number(digits, _) => value.push_str(digits),
             Token::Minus => value.push('-'),
@@ -322,11 +303,19 @@ fn rollback(words: &mut Words) -> PgWireResult<Command> {
 fn declare(words: &mut Words) -> PgWireResult<Command> {
     let name = words.name()?;
     loop {
-        if words.take(&["no", "scroll"]) || words.take(&["binary"]) || words.take(&["insensitive"]) || words.take(&["asensitive"]) {
+        if words.take(&["no", "scroll"])
+            || words.take(&["binary"])
+            || words.take(&["insensitive"])
+            || words.take(&["asensitive"])
+        {
             continue;
         }
         if words.take(&["scroll"]) {
-            return Err(hinted("0A000", "scrollable cursors are not supported", "Declare it with NO SCROLL."));
+            return Err(hinted(
+                "0A000",
+                "scrollable cursors are not supported",
+                "Declare it with NO SCROLL.",
+            ));
         }
         break;
     }
@@ -362,130 +351,16 @@ fn fetch(words: &mut Words, skip: bool) -> PgWireResult<Command> {
             words.at += 1;
         }
         (_, Some("next")) => words.at += 1,
-        (Some(Token::Minus), _) | (_, Some("prior" | "first" | "last" | "absolute" | "relative" | "backward")) => {
+        (Some(Token::Minus), _)
+        | (_, Some("prior" | "first" | "last" | "absolute" | "relative" | "backward")) => {
             return Err(backward());
         }
         _ => {}
     }
     let _ = words.take(&["from"]) || words.take(&["in"]);
-    Ok(Command::Fetch { name: words.name()?, rows, skip })
-}
-
-/// What is not done here, and why not.
-fn refused(word: &str, words: &mut Words) -> PgWireError {
-    let read_only = |what: &str| {
-        hinted(
-            "25006",
-            format!("cannot execute {what} in a read-only transaction"),
-            "The tables are written by lake-writer alone; this server only reads.",
-        )
-    };
-    match word {
-        "create" => {
-            let _ = words.take(&["local"]) || words.take(&["global"]);
-            match words.take(&["temporary"]) || words.take(&["temp"]) {
-                true => no_temporary(),
-                false => read_only("CREATE"),
-            }
-        }
-        "insert" | "update" | "delete" | "merge" | "truncate" | "drop" | "alter" | "copy" | "grant" | "revoke" | "comment"
-        | "analyze" | "vacuum" | "reindex" | "cluster" | "lock" | "refresh" | "import" | "security" | "reassign" | "call"
-        | "do" | "checkpoint" | "load" => read_only(&word.to_ascii_uppercase()),
-        "prepare" | "execute" | "listen" | "unlisten" | "notify" => {
-            error("0A000", format!("{} is not supported", word.to_ascii_uppercase()))
-        }
-        other => error("42601", format!("syntax error at or near \"{other}\"")),
-    }
-}
-
-/// Tableau asks for temporary tables first and takes subqueries where it may not have them.
-pub(super) fn no_temporary() -> PgWireError {
-    error("42501", "permission denied to create temporary tables: this server only reads")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datafusion_postgres::pgwire::error::ErrorInfo;
-
-    fn one(text: &str) -> Command {
-        commands(text).unwrap_or_else(|error| panic!("{text}: {error}")).remove(0)
-    }
-
-    fn code(text: &str) -> String {
-        ErrorInfo::from(commands(text).unwrap_err()).code
-    }
-
-    fn assigned(name: &str, value: Option<&str>, local: bool) -> Command {
-        Command::Set { name: name.into(), value: value.map(Into::into), local }
-    }
-
-    #[test]
-    fn statements_are_told_apart_and_semicolons_in_strings_do_not_part_them() {
-        let told = commands("SELECT 'O''Brien;' ;; /* ; */ COMMIT;").unwrap();
-        assert_eq!(told, [Command::Query("SELECT 'O''Brien;'".into()), Command::Commit]);
-        assert!(commands(" ; \n;").unwrap().is_empty());
-    }
-
-    #[test]
-    fn parameters_are_set_in_every_spelling_that_drivers_use() {
-        for (text, expected) in [
-            ("SET extra_float_digits = 3", assigned("extra_float_digits", Some("3"), false)),
-            ("set application_name to 'PostgreSQL JDBC Driver'", assigned("application_name", Some("PostgreSQL JDBC Driver"), false)),
-            ("SET SESSION DateStyle TO ISO, DMY", assigned("datestyle", Some("ISO, DMY"), false)),
-            ("SET LOCAL statement_timeout = 10", assigned("statement_timeout", Some("10"), true)),
-            ("SET TIME ZONE 'Europe/Paris'", assigned("timezone", Some("Europe/Paris"), false)),
-            ("SET TIME ZONE LOCAL", assigned("timezone", None, false)),
-            ("SET NAMES 'UTF8'", assigned("client_encoding", Some("UTF8"), false)),
-            ("RESET statement_timeout", assigned("statement_timeout", None, false)),
-            ("SET datafusion.execution.batch_size = 1", assigned("datafusion.execution.batch_size", Some("1"), false)),
-            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Command::SetTransaction),
-            ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", Command::SetTransaction),
-            ("DISCARD ALL", Command::ResetAll { discard: true }),
-            ("SHOW TRANSACTION ISOLATION LEVEL", Command::Show("transaction_isolation".into())),
-        ] {
-            assert_eq!(one(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn cursors_are_read_forwards() {
-        let query = "SELECT 1";
-        for (text, expected) in [
-            ("declare \"SQL_CUR1\" cursor with hold for SELECT 1", Command::Declare { name: "SQL_CUR1".into(), hold: true, query: query.into() }),
-            ("DECLARE c NO SCROLL CURSOR WITHOUT HOLD FOR SELECT 1", Command::Declare { name: "c".into(), hold: false, query: query.into() }),
-            ("fetch 100 in \"SQL_CUR1\"", Command::Fetch { name: "SQL_CUR1".into(), rows: Some(100), skip: false }),
-            ("FETCH FORWARD ALL FROM c", Command::Fetch { name: "c".into(), rows: None, skip: false }),
-            ("FETCH c", Command::Fetch { name: "c".into(), rows: Some(1), skip: false }),
-            ("MOVE 5 IN c", Command::Fetch { name: "c".into(), rows: Some(5), skip: true }),
-            ("close \"SQL_CUR1\"", Command::Close(Some("SQL_CUR1".into()))),
-        ] {
-            assert_eq!(one(text), expected, "{text}");
-        }
-        assert_eq!(code("FETCH BACKWARD 1 FROM c"), "55000");
-        assert_eq!(code("DECLARE c SCROLL CURSOR FOR SELECT 1"), "0A000");
-        assert_eq!(code("DECLARE c CURSOR FOR DELETE FROM sales"), "42601");
-    }
-
-    #[test]
-    fn whatever_is_not_a_question_is_refused() {
-        for text in [
-            "INSERT INTO sales VALUES (1)",
-            "update sales set amount = 0",
-            "DELETE FROM sales",
-            "CREATE TABLE x (a int)",
-            "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
-            "COPY sales TO '/tmp/x'",
-            "COPY (SELECT 1) TO STDOUT",
-            "DROP TABLE sales",
-        ] {
-            assert_eq!(code(text), "25006", "{text}");
-        }
-        for text in ["CREATE TEMPORARY TABLE x AS SELECT 1", "create local temp table x (a int)", "CREATE GLOBAL TEMPORARY TABLE x (a int)"] {
-            assert_eq!(code(text), "42501", "{text}");
-        }
-        assert_eq!(code("GRAB 1"), "42601");
-        assert_eq!(code("SELECT 'open"), "42601");
-        assert_eq!(code("SET ROLE admin"), "42501");
-    }
+    Ok(Command::Fetch {
+        name: words.name()?,
+        rows,
+        skip,
+    })
 }

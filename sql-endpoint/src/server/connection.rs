@@ -29,11 +29,22 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 ///
 /// This loop is the server's own: the library's would listen to a client on whose password it has just
 /// said no, and a panic would end it.
-pub(super) async fn serve(socket: TcpStream, hall: Arc<Hall>, full: bool, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
+pub(super) async fn serve(
+    socket: TcpStream,
+    hall: Arc<Hall>,
+    full: bool,
+    mut stopping: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let begun = tokio::time::Instant::now();
     let left = || STARTUP.saturating_sub(begun.elapsed());
-    let negotiated = timeout(left(), negotiate_tls::<Arc<Prepared>>(socket, hall.tls.clone())).await;
-    let Ok(Some(mut socket)) = negotiated.unwrap_or(Ok(None)) else { return Ok(()) };
+    let negotiated = timeout(
+        left(),
+        negotiate_tls::<Arc<Prepared>>(socket, hall.tls.clone()),
+    )
+    .await;
+    let Ok(Some(mut socket)) = negotiated.unwrap_or(Ok(None)) else {
+        return Ok(());
+    };
 
     let handler = Handler::default();
     let door = Arc::new(Door::new(&hall, handler.clone(), full, socket.is_secure()));
@@ -43,7 +54,7 @@ pub(super) async fn serve(socket: TcpStream, hall: Arc<Hall>, full: bool, mut st
         let starting = is_starting(socket.state());
         let message = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stopping| *stopping) => {
+            () = told_to(&mut stopping) => {
                 let gone = fatal("57P01", "terminating connection: the server stops");
                 let _ = timeout(LAST_WORDS, last_words(&mut socket, gone)).await;
                 return Ok(());
@@ -51,7 +62,9 @@ pub(super) async fn serve(socket: TcpStream, hall: Arc<Hall>, full: bool, mut st
             message = socket.next() => message,
             () = tokio::time::sleep(left()), if starting => None,
         };
-        let Some(Ok(message)) = message else { return Ok(()) };
+        let Some(Ok(message)) = message else {
+            return Ok(());
+        };
         if matches!(message, PgWireFrontendMessage::Terminate(_)) {
             return Ok(());
         }
@@ -85,10 +98,20 @@ pub(super) async fn serve(socket: TcpStream, hall: Arc<Hall>, full: bool, mut st
     }
 }
 
+/// Waits until the server stops.
+pub(super) async fn told_to(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone has nothing more to say.
+    if stopping.wait_for(|stopping| *stopping).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 fn is_starting(state: PgWireConnectionState) -> bool {
     matches!(
         state,
-        PgWireConnectionState::AwaitingSslRequest | PgWireConnectionState::AwaitingStartup | PgWireConnectionState::AuthenticationInProgress
+        PgWireConnectionState::AwaitingSslRequest
+            | PgWireConnectionState::AwaitingStartup
+            | PgWireConnectionState::AuthenticationInProgress
     )
 }
 
@@ -108,7 +131,9 @@ where
 {
     let mut info = ErrorInfo::from(failed);
     "FATAL".clone_into(&mut info.severity);
-    socket.send(PgWireBackendMessage::ErrorResponse(info.into())).await?;
+    socket
+        .send(PgWireBackendMessage::ErrorResponse(info.into()))
+        .await?;
     socket.close().await
 }
 

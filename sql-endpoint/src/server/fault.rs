@@ -9,12 +9,20 @@ use lake_writer::error_chain::ErrorChain;
 
 /// An error of a statement: the session goes on.
 pub(super) fn error(code: &str, message: impl Into<String>) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".into(), code.into(), message.into())))
+    PgWireError::UserError(Box::new(ErrorInfo::new(
+        "ERROR".into(),
+        code.into(),
+        message.into(),
+    )))
 }
 
 /// An error that ends the connection.
 pub(super) fn fatal(code: &str, message: impl Into<String>) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("FATAL".into(), code.into(), message.into())))
+    PgWireError::UserError(Box::new(ErrorInfo::new(
+        "FATAL".into(),
+        code.into(),
+        message.into(),
+    )))
 }
 
 /// An error with what to do about it.
@@ -62,23 +70,36 @@ pub(super) fn of_engine(cause: &DataFusionError) -> PgWireError {
 
 fn of_schema(cause: &SchemaError) -> PgWireError {
     match cause {
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let mut known: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => {
+            let mut known: Vec<String> = valid_fields
+                .iter()
+                .map(|column| column.name.clone())
+                .collect();
             known.sort();
             known.dedup();
             let message = format!("column \"{}\" does not exist", field.flat_name());
             if known.is_empty() || known.len() > 40 {
                 error("42703", message)
             } else {
-                hinted("42703", message, &format!("There are: {}.", known.join(", ")))
+                hinted(
+                    "42703",
+                    message,
+                    &format!("There are: {}.", known.join(", ")),
+                )
             }
         }
-        SchemaError::AmbiguousReference { field } => {
-            error("42702", format!("column reference \"{}\" is ambiguous", field.flat_name()))
-        }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            error("42701", format!("column \"{name}\" is specified more than once"))
-        }
+        SchemaError::AmbiguousReference { field } => error(
+            "42702",
+            format!("column reference \"{}\" is ambiguous", field.flat_name()),
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => error(
+            "42701",
+            format!("column \"{name}\" is specified more than once"),
+        ),
     }
 }
 
@@ -86,8 +107,12 @@ fn of_arrow(cause: &ArrowError) -> PgWireError {
     match cause {
         ArrowError::DivideByZero => error("22012", "division by zero"),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => error("22P02", text.clone()),
-        ArrowError::ArithmeticOverflow(text) => error("22003", format!("value out of range: {text}")),
-        ArrowError::InvalidArgumentError(text) if text.contains("too large to store in a Decimal") => {
+        ArrowError::ArithmeticOverflow(text) => {
+            error("22003", format!("value out of range: {text}"))
+        }
+        ArrowError::InvalidArgumentError(text)
+            if text.contains("too large to store in a Decimal") =>
+        {
             error("22003", format!("value out of range: {text}"))
         }
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
@@ -113,9 +138,15 @@ fn of_plan(text: &str) -> PgWireError {
     }
     let code = if text.contains("Invalid function") || text.contains("No function matches") {
         "42883"
-    } else if text.contains("must be in GROUP BY") || text.contains("must appear in the GROUP BY") || text.contains("could not be resolved from available columns") {
+    } else if text.contains("must be in GROUP BY")
+        || text.contains("must appear in the GROUP BY")
+        || text.contains("could not be resolved from available columns")
+    {
         "42803"
-    } else if text.contains("Cannot coerce") || text.contains("Cannot infer common") || text.contains("type_coercion") {
+    } else if text.contains("Cannot coerce")
+        || text.contains("Cannot infer common")
+        || text.contains("type_coercion")
+    {
         "42804"
     } else if text.contains("DDL") || text.contains("DML") {
         "25006"
@@ -129,7 +160,10 @@ fn of_execution(text: &str) -> &'static str {
     let text = text.to_ascii_lowercase();
     if text.contains("divide by zero") || text.contains("division by zero") {
         "22012"
-    } else if text.contains("cannot cast") || text.contains("error parsing") || text.contains("parser error") {
+    } else if text.contains("cannot cast")
+        || text.contains("error parsing")
+        || text.contains("parser error")
+    {
         "22P02"
     } else if text.contains("overflow") {
         "22003"
@@ -149,10 +183,25 @@ mod tests {
     #[test]
     fn errors_have_the_codes_by_which_drivers_tell_them_apart() {
         for (cause, expected) in [
-            (DataFusionError::Plan("table 'lake.public.nope' not found".into()), "42P01"),
-            (DataFusionError::Plan("Invalid function 'nope'.".into()), "42883"),
-            (DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None), "22012"),
-            (DataFusionError::ArrowError(Box::new(ArrowError::CastError("'x' as Int64".into())), None), "22P02"),
+            (
+                DataFusionError::Plan("table 'lake.public.nope' not found".into()),
+                "42P01",
+            ),
+            (
+                DataFusionError::Plan("Invalid function 'nope'.".into()),
+                "42883",
+            ),
+            (
+                DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None),
+                "22012",
+            ),
+            (
+                DataFusionError::ArrowError(
+                    Box::new(ArrowError::CastError("'x' as Int64".into())),
+                    None,
+                ),
+                "22P02",
+            ),
             (DataFusionError::ResourcesExhausted("5 MB".into()), "53200"),
             (DataFusionError::NotImplemented("x".into()), "0A000"),
         ] {
@@ -166,6 +215,9 @@ mod tests {
     #[test]
     fn a_missing_table_is_called_as_it_was_written() {
         let cause = DataFusionError::Plan("table 'lake.public.nope' not found".into());
-        assert_eq!(ErrorInfo::from(of_engine(&cause)).message, "relation \"nope\" does not exist");
+        assert_eq!(
+            ErrorInfo::from(of_engine(&cause)).message,
+            "relation \"nope\" does not exist"
+        );
     }
 }

@@ -9,11 +9,17 @@ use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryH
 use datafusion_postgres::pgwire::api::results::{FieldInfo, Response};
 use datafusion_postgres::pgwire::api::stmt::QueryParser;
 use datafusion_postgres::pgwire::api::store::{Entry, PortalStore};
-use datafusion_postgres::pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState, Type};
+use datafusion_postgres::pgwire::api::{
+    ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState, Type,
+};
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
-use datafusion_postgres::pgwire::messages::extendedquery::{Execute, PortalSuspended, Sync as PgSync};
-use datafusion_postgres::pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus};
+use datafusion_postgres::pgwire::messages::extendedquery::{
+    Execute, PortalSuspended, Sync as PgSync,
+};
+use datafusion_postgres::pgwire::messages::response::{
+    EmptyQueryResponse, ReadyForQuery, TransactionStatus,
+};
 use datafusion_postgres::pgwire::messages::simplequery::Query;
 use futures::Sink;
 
@@ -76,7 +82,11 @@ impl SimpleQueryHandler for Handler {
         client.set_state(PgWireConnectionState::QueryInProgress);
         let commands = commands(&query.query)?;
         if commands.is_empty() {
-            client.say(vec![PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse)]).await?;
+            client
+                .say(vec![PgWireBackendMessage::EmptyQueryResponse(
+                    EmptyQueryResponse::new(),
+                )])
+                .await?;
         }
         for command in commands {
             may_go_on(client, &command)?;
@@ -88,7 +98,9 @@ impl SimpleQueryHandler for Handler {
         }
         client.set_state(PgWireConnectionState::ReadyForQuery);
         let ready = ReadyForQuery::new(client.transaction_status());
-        client.say(vec![PgWireBackendMessage::ReadyForQuery(ready)]).await?;
+        client
+            .say(vec![PgWireBackendMessage::ReadyForQuery(ready)])
+            .await?;
         Link::flush(client).await
     }
 
@@ -107,15 +119,25 @@ impl SimpleQueryHandler for Handler {
 impl QueryParser for Handler {
     type Statement = Arc<Prepared>;
 
-    async fn parse_sql<C>(&self, client: &C, sql: &str, _types: &[Option<Type>]) -> PgWireResult<Option<Self::Statement>>
+    async fn parse_sql<C>(
+        &self,
+        client: &C,
+        sql: &str,
+        _types: &[Option<Type>],
+    ) -> PgWireResult<Option<Self::Statement>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
         let session = self.session()?;
         let mut commands = commands(sql)?;
-        let Some(command) = commands.pop() else { return Ok(None) };
+        let Some(command) = commands.pop() else {
+            return Ok(None);
+        };
         if !commands.is_empty() {
-            return Err(error("42601", "cannot insert multiple commands into a prepared statement"));
+            return Err(error(
+                "42601",
+                "cannot insert multiple commands into a prepared statement",
+            ));
         }
         may_go_on(client, &command)?;
         let Command::Query(text) = command else {
@@ -133,14 +155,24 @@ impl QueryParser for Handler {
         }
     }
 
-    fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+    fn get_result_schema(
+        &self,
+        statement: &Self::Statement,
+        format: Option<&Format>,
+    ) -> PgWireResult<Vec<FieldInfo>> {
         let session = self.session()?;
         let schema = match statement.as_ref() {
             Prepared::Query(plan) => Some(plan.schema().clone()),
             Prepared::Command(command) => perform::schema(session, command)?,
         };
-        let Some(schema) = schema else { return Ok(Vec::new()) };
-        let fields = rows::fields(&schema, format.unwrap_or(&Format::UnifiedText), &session.format())?;
+        let Some(schema) = schema else {
+            return Ok(Vec::new());
+        };
+        let fields = rows::fields(
+            &schema,
+            format.unwrap_or(&Format::UnifiedText),
+            &session.format(),
+        )?;
         Ok(Arc::unwrap_or_clone(fields))
     }
 }
@@ -166,11 +198,17 @@ impl ExtendedQueryHandler for Handler {
         let portal = match client.portal_store().get_portal(name) {
             Some(Entry::Value(portal)) => portal,
             Some(Entry::Empty) => {
-                return client.say(vec![PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse)]).await;
+                return client
+                    .say(vec![PgWireBackendMessage::EmptyQueryResponse(
+                        EmptyQueryResponse::new(),
+                    )])
+                    .await;
             }
             None => return Err(error("34000", format!("portal \"{name}\" does not exist"))),
         };
-        let most = usize::try_from(message.max_rows).ok().filter(|most| *most > 0);
+        let most = usize::try_from(message.max_rows)
+            .ok()
+            .filter(|most| *most > 0);
         client.set_state(PgWireConnectionState::QueryInProgress);
         let mut bound = Bound::begin(client, session.timeout()).await;
         match portal.statement.statement.as_ref() {
@@ -184,7 +222,8 @@ impl ExtendedQueryHandler for Handler {
                     client.portal_store().rm_statement(name);
                 }
                 let format = &portal.result_column_format;
-                perform::command(&session, client, command.clone(), format, false, &mut bound).await?;
+                perform::command(&session, client, command.clone(), format, false, &mut bound)
+                    .await?;
                 if client.transaction_status() == TransactionStatus::Idle {
                     client.portal_store().clear_portals();
                 }
@@ -208,11 +247,18 @@ impl ExtendedQueryHandler for Handler {
             client.portal_store().clear_portals();
         }
         let ready = ReadyForQuery::new(client.transaction_status());
-        client.say(vec![PgWireBackendMessage::ReadyForQuery(ready)]).await?;
+        client
+            .say(vec![PgWireBackendMessage::ReadyForQuery(ready)])
+            .await?;
         Link::flush(client).await
     }
 
-    async fn do_query<C>(&self, _client: &mut C, _portal: &Portal<Self::Statement>, _max_rows: usize) -> PgWireResult<Response>
+    async fn do_query<C>(
+        &self,
+        _client: &mut C,
+        _portal: &Portal<Self::Statement>,
+        _max_rows: usize,
+    ) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Self::Statement>,
@@ -234,7 +280,11 @@ async fn run_portal(
 ) -> PgWireResult<()> {
     let state = portal.state();
     let mut state = state.lock().await;
-    let fields = rows::fields(plan.schema(), &portal.result_column_format, &session.format())?;
+    let fields = rows::fields(
+        plan.schema(),
+        &portal.result_column_format,
+        &session.format(),
+    )?;
     let mut open = match std::mem::replace(&mut *state, PortalExecutionState::Finished) {
         PortalExecutionState::Initial => {
             let planned = plan.with_parameters(portal)?;
@@ -249,7 +299,9 @@ async fn run_portal(
         return client.say(vec![done("SELECT", Some(rows))]).await;
     }
     *state = PortalExecutionState::Suspended(open);
-    client.say(vec![PgWireBackendMessage::PortalSuspended(PortalSuspended)]).await
+    client
+        .say(vec![PgWireBackendMessage::PortalSuspended(PortalSuspended::new())])
+        .await
 }
 
 /// What a client of the simple protocol is told before the rows.

@@ -38,7 +38,7 @@ where
     }
 
     async fn flush(&mut self) -> PgWireResult<()> {
-        SinkExt::flush(self).await?;
+        futures::SinkExt::flush(self).await?;
         Ok(())
     }
 }
@@ -55,12 +55,18 @@ pub(super) fn done(tag: &str, rows: Option<usize>) -> PgWireBackendMessage {
 
 /// What the columns of the rows to come are.
 pub(super) fn described(fields: &Arc<Vec<FieldInfo>>) -> PgWireBackendMessage {
-    PgWireBackendMessage::RowDescription(RowDescription::new(fields.iter().map(Into::into).collect()))
+    PgWireBackendMessage::RowDescription(RowDescription::new(
+        fields.iter().map(Into::into).collect(),
+    ))
 }
 
 /// That parameters have other values.
-pub(super) fn reported(told: impl IntoIterator<Item = (String, String)>) -> Vec<PgWireBackendMessage> {
+pub(super) fn reported(
+    told: impl IntoIterator<Item = (String, String)>,
+) -> Vec<PgWireBackendMessage> {
     told.into_iter()
-        .map(|(name, value)| PgWireBackendMessage::ParameterStatus(ParameterStatus::new(name, value)))
+        .map(|(name, value)| {
+            PgWireBackendMessage::ParameterStatus(ParameterStatus::new(name, value))
+        })
         .collect()
 }

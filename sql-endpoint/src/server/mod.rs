@@ -34,8 +34,8 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion_postgres::pgwire::error::ErrorInfo;
 use datafusion_postgres::pgwire::api::{ConnectionManager, RandomPidSecretKeyGenerator};
+use datafusion_postgres::pgwire::error::ErrorInfo;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -105,7 +105,9 @@ pub struct Server {
 
 impl std::fmt::Debug for Hall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hall").field("users_file", &self.users_file).finish_non_exhaustive()
+        f.debug_struct("Hall")
+            .field("users_file", &self.users_file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,10 +116,18 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be listened at.
-    pub async fn bind(address: &str, engine: Arc<Engine>, users: Users, options: Options) -> std::io::Result<Self> {
+    pub async fn bind(
+        address: &str,
+        engine: Arc<Engine>,
+        users: Users,
+        options: Options,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let (tls, certificate) = options.tls.map(|tls| (tls.acceptor, tls.certificate)).unzip();
+        let (tls, certificate) = options
+            .tls
+            .map(|tls| (tls.acceptor, tls.certificate))
+            .unzip();
         let hall = Hall {
             engine,
             only_encrypted: tls.is_some() && !options.allow_plaintext,
@@ -154,7 +164,7 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stop| *stop) => break,
+                () = connection::told_to(&mut stopping) => break,
                 Some(_) = clients.join_next(), if !clients.is_empty() => continue,
                 accepted = self.listener.accept() => accepted,
             };
@@ -193,10 +203,14 @@ impl Server {
 ///
 /// # Errors
 /// The SQLSTATE and what went wrong.
-pub async fn answer(engine: &Arc<Engine>, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), (String, String)> {
+pub async fn answer(
+    engine: &Arc<Engine>,
+    text: &str,
+) -> Result<(SchemaRef, Vec<RecordBatch>), (String, String)> {
     let timeout = engine.limits().statement_timeout;
     let told = async {
-        let session = session::Session::new(engine.clone(), Variables::default(), compat::OWNER, 0)?;
+        let session =
+            session::Session::new(engine.clone(), Variables::default(), compat::OWNER, 0)?;
         let mut rows = session.run(session.plan(text).await?.alone()?).await?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next(usize::MAX).await? {
@@ -205,9 +219,12 @@ pub async fn answer(engine: &Arc<Engine>, text: &str) -> Result<(SchemaRef, Vec<
         Ok((rows.schema().clone(), batches))
     };
     let told = match timeout {
-        Some(time) => tokio::time::timeout(time, told)
-            .await
-            .unwrap_or_else(|_| Err(fault::error("57014", "canceling statement due to statement timeout"))),
+        Some(time) => tokio::time::timeout(time, told).await.unwrap_or_else(|_| {
+            Err(fault::error(
+                "57014",
+                "canceling statement due to statement timeout",
+            ))
+        }),
         None => told.await,
     };
     told.map_err(|failed| {

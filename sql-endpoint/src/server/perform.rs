@@ -38,13 +38,28 @@ pub(super) struct Sent {
 ///
 /// # Errors
 /// What went wrong with it; the statements after it are not done then.
-pub(super) async fn simply(session: &Session, client: &mut dyn Link, statement: Command, bound: &mut Bound) -> PgWireResult<()> {
+pub(super) async fn simply(
+    session: &Session,
+    client: &mut dyn Link,
+    statement: Command,
+    bound: &mut Bound,
+) -> PgWireResult<()> {
     let Command::Query(text) = &statement else {
-        return command(session, client, statement, &Format::UnifiedText, true, bound).await;
+        return command(
+            session,
+            client,
+            statement,
+            &Format::UnifiedText,
+            true,
+            bound,
+        )
+        .await;
     };
     let plan = bound.within(session.plan(text)).await??;
     let fields = rows::fields(plan.schema(), &Format::UnifiedText, &session.format())?;
-    let mut rows = bound.within(async { session.run(plan.alone()?).await }).await??;
+    let mut rows = bound
+        .within(async { session.run(plan.alone()?).await })
+        .await??;
     client.say(heading(&fields, true)).await?;
     let sent = send(client, &mut rows, &fields, None, true, bound).await?;
     client.say(vec![done("SELECT", Some(sent.rows))]).await
@@ -56,7 +71,9 @@ pub(super) async fn simply(session: &Session, client: &mut dyn Link, statement: 
 /// 34000 for a cursor that is not there, 42704 for a parameter that is not known.
 pub(super) fn schema(session: &Session, command: &Command) -> PgWireResult<Option<SchemaRef>> {
     match command {
-        Command::Fetch { name, skip: false, .. } => session.cursor(name, |cursor| Some(cursor.rows.schema().clone())),
+        Command::Fetch {
+            name, skip: false, ..
+        } => session.cursor(name, |cursor| Some(cursor.rows.schema().clone())),
         Command::Show(name) => Ok(Some(show(session, name)?.schema())),
         _ => Ok(None),
     }
@@ -86,14 +103,23 @@ pub(super) async fn command(
             let shown = show(session, &name)?;
             let fields = rows::fields(&shown.schema(), format, &session.format())?;
             messages = heading(&fields, told);
-            messages.extend(encoded(shown, &fields)?.into_iter().map(PgWireBackendMessage::DataRow));
+            messages.extend(
+                encoded(shown, &fields)?
+                    .into_iter()
+                    .map(PgWireBackendMessage::DataRow),
+            );
         }
         Command::Declare { name, hold, query } => {
             if !hold && !in_transaction {
-                return Err(error("25P01", "DECLARE CURSOR can only be used in transaction blocks"));
+                return Err(error(
+                    "25P01",
+                    "DECLARE CURSOR can only be used in transaction blocks",
+                ));
             }
             let plan = bound.within(session.plan(&query)).await??;
-            let rows = bound.within(async { session.run(plan.alone()?).await }).await??;
+            let rows = bound
+                .within(async { session.run(plan.alone()?).await })
+                .await??;
             session.declare(&name, Cursor { hold, rows })?;
         }
         Command::Close(name) => session.close(name.as_deref())?,
@@ -101,7 +127,10 @@ pub(super) async fn command(
             messages = reported(session.set(&name, value.as_deref(), local, in_transaction)?);
         }
         Command::ResetAll { discard: true } if in_transaction => {
-            return Err(error("25001", "DISCARD ALL cannot run inside a transaction block"));
+            return Err(error(
+                "25001",
+                "DISCARD ALL cannot run inside a transaction block",
+            ));
         }
         Command::ResetAll { discard } => messages = reported(session.reset(discard)),
         other => return transaction(session, client, other, in_transaction).await,
@@ -112,7 +141,12 @@ pub(super) async fn command(
 
 /// Begins and ends transactions. All of them read: there is nothing to keep or to undo but what the
 /// session itself has set and declared.
-async fn transaction(session: &Session, client: &mut dyn Link, command: Command, in_transaction: bool) -> PgWireResult<()> {
+async fn transaction(
+    session: &Session,
+    client: &mut dyn Link,
+    command: Command,
+    in_transaction: bool,
+) -> PgWireResult<()> {
     let failed = client.transaction_status() == TransactionStatus::Error;
     let mut tag = command.tag();
     let mut messages = Vec::new();
@@ -137,7 +171,10 @@ async fn transaction(session: &Session, client: &mut dyn Link, command: Command,
             client.set_transaction_status(TransactionStatus::Transaction);
         }
         Command::Savepoint(_) | Command::Release(_) | Command::RollbackTo(_) => {
-            return Err(error("25P01", format!("{tag} can only be used in transaction blocks")));
+            return Err(error(
+                "25P01",
+                format!("{tag} can only be used in transaction blocks"),
+            ));
         }
         _ => {}
     }
@@ -148,19 +185,33 @@ async fn transaction(session: &Session, client: &mut dyn Link, command: Command,
 /// The value of a parameter, or of all, as rows.
 fn show(session: &Session, name: &str) -> PgWireResult<RecordBatch> {
     let (names, rows) = match name {
-        "all" => (vec!["name", "setting", "description"], session.show_all().into_iter().map(Vec::from).collect()),
+        "all" => (
+            vec!["name", "setting", "description"],
+            session.show_all().into_iter().map(Vec::from).collect(),
+        ),
         name => (vec![spelling(name)], vec![vec![session.show(name)?]]),
     };
     let rows: Vec<Vec<String>> = rows;
-    let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect();
-    let columns = (0..names.len())
-        .map(|at| Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row[at]))) as ArrayRef)
+    let fields: Vec<Field> = names
+        .iter()
+        .map(|name| Field::new(*name, DataType::Utf8, false))
         .collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|cause| error("XX000", cause.to_string()))
+    let columns = (0..names.len())
+        .map(|at| {
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|row| &row[at]),
+            )) as ArrayRef
+        })
+        .collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(|cause| error("XX000", cause.to_string()))
 }
 
 /// Reads a cursor on. One that fails is gone, as is its transaction.
-#[allow(clippy::too_many_arguments, reason = "what FETCH says, and where it goes")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "what FETCH says, and where it goes"
+)]
 async fn fetch(
     session: &Session,
     client: &mut dyn Link,
@@ -194,14 +245,23 @@ async fn send(
     loop {
         let left = most.map_or(AT_A_TIME, |most| AT_A_TIME.min(most - sent));
         if left == 0 {
-            return Ok(Sent { rows: sent, all: false });
+            return Ok(Sent {
+                rows: sent,
+                all: false,
+            });
         }
         let Some(batch) = bound.within(rows.next(left)).await?? else {
-            return Ok(Sent { rows: sent, all: true });
+            return Ok(Sent {
+                rows: sent,
+                all: true,
+            });
         };
         sent += batch.num_rows();
         if shown {
-            let messages = encoded(batch, fields)?.into_iter().map(PgWireBackendMessage::DataRow).collect();
+            let messages = encoded(batch, fields)?
+                .into_iter()
+                .map(PgWireBackendMessage::DataRow)
+                .collect();
             bound.within(client.say(messages)).await??;
         }
     }
@@ -210,20 +270,28 @@ async fn send(
 /// Rows as a portal keeps them between the times that it is asked.
 pub(super) fn kept(rows: Rows, fields: Arc<Vec<FieldInfo>>) -> QueryResponse {
     let told = fields.clone();
-    let rows = stream::try_unfold((rows, VecDeque::<DataRow>::new(), told), |(mut rows, mut ready, fields)| async move {
-        if ready.is_empty()
-            && let Some(batch) = rows.next(AT_A_TIME).await?
-        {
-            ready = encoded(batch, &fields)?;
-        }
-        Ok(ready.pop_front().map(|row| (row, (rows, ready, fields))))
-    });
+    let rows = stream::try_unfold(
+        (rows, VecDeque::<DataRow>::new(), told),
+        |(mut rows, mut ready, fields)| async move {
+            if ready.is_empty()
+                && let Some(batch) = rows.next(AT_A_TIME).await?
+            {
+                ready = encoded(batch, &fields)?;
+            }
+            Ok(ready.pop_front().map(|row| (row, (rows, ready, fields))))
+        },
+    );
     QueryResponse::new(fields, rows)
 }
 
 /// Sends rows of a portal: all, or as many as were asked for. Whether those were the last is known only
 /// when more are asked for, as in PostgreSQL.
-pub(super) async fn send_kept(client: &mut dyn Link, open: &mut QueryResponse, most: Option<usize>, bound: &mut Bound) -> PgWireResult<Sent> {
+pub(super) async fn send_kept(
+    client: &mut dyn Link,
+    open: &mut QueryResponse,
+    most: Option<usize>,
+    bound: &mut Bound,
+) -> PgWireResult<Sent> {
     let mut sent = 0;
     let mut messages = Vec::new();
     let mut all = false;
@@ -236,7 +304,9 @@ pub(super) async fn send_kept(client: &mut dyn Link, open: &mut QueryResponse, m
             None => all = true,
         }
         if messages.len() >= AT_A_TIME {
-            bound.within(client.say(std::mem::take(&mut messages))).await??;
+            bound
+                .within(client.say(std::mem::take(&mut messages)))
+                .await??;
         }
     }
     bound.within(client.say(messages)).await??;

@@ -38,7 +38,11 @@ impl Plan {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) async fn of(context: &SessionContext, texts: &Texts, text: &str) -> PgWireResult<Self> {
+    pub(super) async fn of(
+        context: &SessionContext,
+        texts: &Texts,
+        text: &str,
+    ) -> PgWireResult<Self> {
         let statement = texts.read(text)?;
         let state = context.state();
         let plan = state
@@ -52,7 +56,11 @@ impl Plan {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|cause| of_engine(&cause))?;
-        let parameters = parameters(&plan.get_parameter_types().map_err(|cause| of_engine(&cause))?)?;
+        let parameters = parameters(
+            &plan
+                .get_parameter_types()
+                .map_err(|cause| of_engine(&cause))?,
+        )?;
         // With types coerced where there is nothing left to guess, as they will be when it runs.
         let coerced = match parameters.is_empty() {
             true => Some(
@@ -64,7 +72,11 @@ impl Plan {
             false => None,
         };
         let schema = served_schema(coerced.as_ref().unwrap_or(&plan).schema().as_arrow());
-        Ok(Self { plan, schema, parameters })
+        Ok(Self {
+            plan,
+            schema,
+            parameters,
+        })
     }
 
     /// The schema in which rows leave.
@@ -89,7 +101,10 @@ impl Plan {
         if !self.parameters.is_empty() {
             return Err(error("42P02", "there is no parameter $1"));
         }
-        Ok(Planned { plan: self.plan, schema: self.schema })
+        Ok(Planned {
+            plan: self.plan,
+            schema: self.schema,
+        })
     }
 
     /// The query with the parameters of a portal.
@@ -99,15 +114,28 @@ impl Plan {
     pub(super) fn with_parameters<S: Clone>(&self, portal: &Portal<S>) -> PgWireResult<Planned> {
         if portal.parameter_len() != self.parameters.len() {
             let (given, wanted) = (portal.parameter_len(), self.parameters.len());
-            return Err(error("08P01", format!("bind message supplies {given} parameters, but the statement requires {wanted}")));
+            return Err(error(
+                "08P01",
+                format!(
+                    "bind message supplies {given} parameters, but the statement requires {wanted}"
+                ),
+            ));
         }
         if self.parameters.is_empty() {
-            return Ok(Planned { plan: self.plan.clone(), schema: self.schema.clone() });
+            return Ok(Planned {
+                plan: self.plan.clone(),
+                schema: self.schema.clone(),
+            });
         }
         let hints = &portal.statement.parameter_types;
         let told = self.parameter_types()?;
         // A client that says what it sends is read by that, whatever it is compared with.
-        let hinted = |index: usize| hints.get(index).and_then(Option::as_ref).filter(|hint| **hint != Type::UNKNOWN);
+        let hinted = |index: usize| {
+            hints
+                .get(index)
+                .and_then(Option::as_ref)
+                .filter(|hint| **hint != Type::UNKNOWN)
+        };
         let types: Vec<Option<DataType>> = self
             .parameters
             .iter()
@@ -120,8 +148,15 @@ impl Plan {
         let types: Vec<Option<&DataType>> = types.iter().map(Option::as_ref).collect();
         let wire: Vec<Option<&Type>> = told.iter().map(Some).collect();
         let values: ParamValues = deserialize_parameters_with_server_types(portal, &types, &wire)?;
-        let plan = self.plan.clone().replace_params_with_values(&values).map_err(|cause| of_engine(&cause))?;
-        Ok(Planned { plan, schema: self.schema.clone() })
+        let plan = self
+            .plan
+            .clone()
+            .replace_params_with_values(&values)
+            .map_err(|cause| of_engine(&cause))?;
+        Ok(Planned {
+            plan,
+            schema: self.schema.clone(),
+        })
     }
 }
 
@@ -132,7 +167,10 @@ impl Planned {
     /// What the engine says.
     pub(super) async fn run(self, context: &SessionContext) -> PgWireResult<Rows> {
         let frame = DataFrame::new(context.state(), self.plan);
-        let stream = frame.execute_stream().await.map_err(|cause| of_engine(&cause))?;
+        let stream = frame
+            .execute_stream()
+            .await
+            .map_err(|cause| of_engine(&cause))?;
         Ok(Rows::new(self.schema, stream))
     }
 }

@@ -30,7 +30,10 @@ pub(super) fn served_schema(schema: &Schema) -> SchemaRef {
             if served == *field.data_type() {
                 field.clone()
             } else {
-                Arc::new(Field::new(field.name(), served, field.is_nullable()).with_metadata(field.metadata().clone()))
+                Arc::new(
+                    Field::new(field.name(), served, field.is_nullable())
+                        .with_metadata(field.metadata().clone()),
+                )
             }
         })
         .collect();
@@ -43,7 +46,9 @@ fn served_type(given: &DataType) -> DataType {
         DataType::UInt64 | DataType::UInt32 => DataType::Int64,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt8 | DataType::Int8 => DataType::Int16,
-        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => DataType::Decimal128(*precision, *scale),
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
         DataType::Decimal256(_, scale) => DataType::Decimal128(38, *scale),
         DataType::Dictionary(_, value) => served_type(value),
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
@@ -57,7 +62,11 @@ fn served_type(given: &DataType) -> DataType {
 ///
 /// # Errors
 /// 0A000-like errors for types that the protocol cannot carry.
-pub(super) fn fields(schema: &Schema, format: &Format, options: &Arc<FormatOptions>) -> PgWireResult<Arc<Vec<FieldInfo>>> {
+pub(super) fn fields(
+    schema: &Schema,
+    format: &Format,
+    options: &Arc<FormatOptions>,
+) -> PgWireResult<Arc<Vec<FieldInfo>>> {
     let format = match format {
         // A client may send a format too few; the missing ones are texts.
         Format::Individual(codes) if codes.len() < schema.fields().len() => {
@@ -75,7 +84,8 @@ pub(super) fn fields(schema: &Schema, format: &Format, options: &Arc<FormatOptio
         .zip(schema.fields())
         .map(|(info, field)| {
             let size = type_size(info.datatype());
-            info.with_type_size(size).with_type_modifier(type_modifier(field.data_type()))
+            info.with_type_size(size)
+                .with_type_modifier(type_modifier(field.data_type()))
         })
         .collect();
     Ok(Arc::new(told))
@@ -84,7 +94,9 @@ pub(super) fn fields(schema: &Schema, format: &Format, options: &Arc<FormatOptio
 /// `pg_attribute.atttypmod`: precision and scale of a decimal, -1 for all else.
 pub(crate) fn type_modifier(given: &DataType) -> i32 {
     match given {
-        DataType::Decimal128(precision, scale) => ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4,
+        DataType::Decimal128(precision, scale) => {
+            ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4
+        }
         _ => -1,
     }
 }
@@ -110,7 +122,11 @@ pub(super) struct Rows {
 impl Rows {
     /// Rows that leave in `schema`, whatever types the engine came to.
     pub(super) fn new(schema: SchemaRef, stream: SendableRecordBatchStream) -> Self {
-        Self { schema, stream, rest: None }
+        Self {
+            schema,
+            stream,
+            rest: None,
+        }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -144,13 +160,18 @@ impl Rows {
 
 /// A batch in the types of a schema.
 fn serve(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let strict = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let columns = batch
         .columns()
         .iter()
         .zip(schema.fields())
         .map(|(column, field)| {
-            if column.data_type() == field.data_type() || is_text(column.data_type()) && is_text(field.data_type()) {
+            if column.data_type() == field.data_type()
+                || is_text(column.data_type()) && is_text(field.data_type())
+            {
                 return Ok(column.clone());
             }
             cast_with_options(column, field.data_type(), &strict)
@@ -159,21 +180,39 @@ fn serve(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFus
     let fields: Fields = columns
         .iter()
         .zip(schema.fields())
-        .map(|(column, field)| Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true)))
+        .map(|(column, field)| {
+            Arc::new(
+                field
+                    .as_ref()
+                    .clone()
+                    .with_data_type(column.data_type().clone())
+                    .with_nullable(true),
+            )
+        })
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        Arc::new(Schema::new(fields)),
+        columns,
+        &options,
+    )?)
 }
 
 fn is_text(given: &DataType) -> bool {
-    matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(
+        given,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 /// The rows of a batch as messages.
 ///
 /// # Errors
 /// 22003 for decimals beyond what the encoder carries, and the like.
-pub(super) fn encoded(batch: RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> PgWireResult<VecDeque<DataRow>> {
+pub(super) fn encoded(
+    batch: RecordBatch,
+    fields: &Arc<Vec<FieldInfo>>,
+) -> PgWireResult<VecDeque<DataRow>> {
     let mut rows = VecDeque::with_capacity(batch.num_rows());
     let mut encoder = RowEncoder::new(batch, fields.clone());
     while let Some(row) = encoder.next_row() {
@@ -198,8 +237,14 @@ mod tests {
         for (given, served) in [
             (DataType::UInt64, DataType::Int64),
             (DataType::Null, DataType::Utf8),
-            (DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), DataType::Utf8),
-            (DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            (
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                DataType::Utf8,
+            ),
+            (
+                DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            ),
             (DataType::Decimal256(76, 4), DataType::Decimal128(38, 4)),
             (DataType::Utf8View, DataType::Utf8View),
         ] {

@@ -52,12 +52,22 @@ impl Session {
     ///
     /// # Errors
     /// What the engine says.
-    pub(super) fn new(engine: Arc<Engine>, variables: Variables, user: &str, pid: i32) -> PgWireResult<Self> {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        variables: Variables,
+        user: &str,
+        pid: i32,
+    ) -> PgWireResult<Self> {
         let variables = Arc::new(Mutex::new(variables));
         let context = engine
             .session(&variables, user, pid)
             .map_err(|cause| super::fault::of_engine(&cause))?;
-        let session = Self { engine, variables, context, state: Mutex::default() };
+        let session = Self {
+            engine,
+            variables,
+            context,
+            state: Mutex::default(),
+        };
         session.zone_changed();
         Ok(session)
     }
@@ -103,14 +113,23 @@ impl Session {
     /// Every parameter: name, value, description.
     pub(super) fn show_all(&self) -> Vec<[String; 3]> {
         let variables = lock(&self.variables);
-        variables.all().map(|(name, value, _, about)| [name.into(), value.into(), about.into()]).collect()
+        variables
+            .all()
+            .map(|(name, value, _, about)| [name.into(), value.into(), about.into()])
+            .collect()
     }
 
     /// Sets a parameter and says what to tell the client.
     ///
     /// # Errors
     /// As [`Variables::set`].
-    pub(super) fn set(&self, name: &str, value: Option<&str>, local: bool, in_transaction: bool) -> PgWireResult<Option<(String, String)>> {
+    pub(super) fn set(
+        &self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+        in_transaction: bool,
+    ) -> PgWireResult<Option<(String, String)>> {
         if local && !in_transaction {
             // As PostgreSQL has it: a warning at most, and no effect.
             lock(&self.variables).get(name)?;
@@ -119,7 +138,9 @@ impl Session {
         let told = {
             let mut variables = lock(&self.variables);
             variables.set(name, value)?;
-            variables.report(&name.to_ascii_lowercase()).map(|(name, value)| (name.to_owned(), value.to_owned()))
+            variables
+                .report(&name.to_ascii_lowercase())
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
         };
         if local {
             lock(&self.state).local.push(name.to_owned());
@@ -143,7 +164,10 @@ impl Session {
     /// What clients are told of all parameters.
     pub(super) fn reported(&self) -> Vec<(String, String)> {
         let variables = lock(&self.variables);
-        variables.reported().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        variables
+            .reported()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     fn zone_changed(&self) {
@@ -170,7 +194,9 @@ impl Session {
             state.cursors.retain(|_, cursor| cursor.hold);
             (state.before.take(), std::mem::take(&mut state.local))
         };
-        let Some(before) = before else { return Vec::new() };
+        let Some(before) = before else {
+            return Vec::new();
+        };
         let changed = {
             let mut variables = lock(&self.variables);
             if well {
@@ -202,7 +228,8 @@ impl Session {
     pub(super) fn to_savepoint(&self, name: &str, forget: bool) -> PgWireResult<()> {
         let mut state = lock(&self.state);
         let at = state.savepoints.iter().rposition(|known| known == name);
-        let at = at.ok_or_else(|| error("3B001", format!("savepoint \"{name}\" does not exist")))?;
+        let at =
+            at.ok_or_else(|| error("3B001", format!("savepoint \"{name}\" does not exist")))?;
         state.savepoints.truncate(if forget { at } else { at + 1 });
         Ok(())
     }
@@ -228,7 +255,11 @@ impl Session {
     /// # Errors
     /// 34000 if there is no such cursor.
     pub(super) fn cursor<T>(&self, name: &str, look: impl FnOnce(&Cursor) -> T) -> PgWireResult<T> {
-        lock(&self.state).cursors.get(name).map(look).ok_or_else(|| no_cursor(name))
+        lock(&self.state)
+            .cursors
+            .get(name)
+            .map(look)
+            .ok_or_else(|| no_cursor(name))
     }
 
     /// Takes a cursor out, to be read and put back.
@@ -236,7 +267,10 @@ impl Session {
     /// # Errors
     /// 34000 if there is no such cursor.
     pub(super) fn take_cursor(&self, name: &str) -> PgWireResult<Cursor> {
-        lock(&self.state).cursors.remove(name).ok_or_else(|| no_cursor(name))
+        lock(&self.state)
+            .cursors
+            .remove(name)
+            .ok_or_else(|| no_cursor(name))
     }
 
     /// Puts back a cursor that was taken out.

@@ -11,8 +11,9 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
-    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName, RewriteArrayAnyAllOperation,
-    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
+    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName,
+    RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery,
+    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 use datafusion_postgres::pgwire::error::PgWireResult;
 
@@ -65,11 +66,20 @@ impl Texts {
         only_reads(&statement)?;
         let statement = dialect::postgresql(statement);
         if !asks_catalogues(&statement) {
-            return Ok(self.spelling.iter().fold(statement, |statement, rule| rule.rewrite(statement)));
+            return Ok(self
+                .spelling
+                .iter()
+                .fold(statement, |statement, rule| rule.rewrite(statement)));
         }
         let text = dialect::catalogue_text(&statement.to_string());
-        let rewritten = self.catalogues.parse(&text).map_err(|cause| of_parser(&cause))?;
-        rewritten.into_iter().next().ok_or_else(|| error("42601", "one statement was expected"))
+        let rewritten = self
+            .catalogues
+            .parse(&text)
+            .map_err(|cause| of_parser(&cause))?;
+        rewritten
+            .into_iter()
+            .next()
+            .ok_or_else(|| error("42601", "one statement was expected"))
     }
 }
 
@@ -79,7 +89,10 @@ fn asks_catalogues(statement: &Statement) -> bool {
         let parts: Vec<String> = name
             .0
             .iter()
-            .filter_map(|part| part.as_ident().map(|ident| ident.value.to_ascii_lowercase()))
+            .filter_map(|part| {
+                part.as_ident()
+                    .map(|ident| ident.value.to_ascii_lowercase())
+            })
             .collect();
         let of_catalogue = parts.iter().any(|part| part == "pg_catalog")
             || parts.last().is_some_and(|last| last.starts_with("pg_"));
@@ -101,10 +114,15 @@ fn only_reads(statement: &Statement) -> PgWireResult<()> {
 
 fn query_only_reads(query: &Query) -> PgWireResult<()> {
     if !query.locks.is_empty() {
-        return Err(error("25006", "cannot execute SELECT FOR UPDATE in a read-only transaction"));
+        return Err(error(
+            "25006",
+            "cannot execute SELECT FOR UPDATE in a read-only transaction",
+        ));
     }
     if let Some(with) = &query.with {
-        with.cte_tables.iter().try_for_each(|cte| query_only_reads(&cte.query))?;
+        with.cte_tables
+            .iter()
+            .try_for_each(|cte| query_only_reads(&cte.query))?;
     }
     body_only_reads(&query.body)
 }
@@ -126,7 +144,10 @@ fn body_only_reads(body: &SetExpr) -> PgWireResult<()> {
             body_only_reads(right)
         }
         SetExpr::Values(_) | SetExpr::Table(_) => Ok(()),
-        _ => Err(error("25006", "cannot execute a statement that writes in a read-only transaction")),
+        _ => Err(error(
+            "25006",
+            "cannot execute a statement that writes in a read-only transaction",
+        )),
     }
 }
 
@@ -143,7 +164,10 @@ mod tests {
             ("SELECT * INTO TEMP x FROM sales", "42501"),
             ("SELECT * INTO x FROM sales", "25006"),
             ("SELECT * FROM sales FOR UPDATE", "25006"),
-            ("WITH gone AS (DELETE FROM sales RETURNING *) SELECT * FROM gone", "25006"),
+            (
+                "WITH gone AS (DELETE FROM sales RETURNING *) SELECT * FROM gone",
+                "25006",
+            ),
             ("EXPLAIN ANALYZE INSERT INTO sales VALUES (1)", "42601"),
             ("SELECT 1; SELECT 2", "42601"),
             ("SELECT FROM WHERE", "42601"),
@@ -155,7 +179,8 @@ mod tests {
 
     #[test]
     fn questions_to_the_tables_are_not_rewritten_away() {
-        let text = "SELECT (SELECT max(amount) FROM sales AS s WHERE s.region = t.region) FROM sales AS t";
+        let text =
+            "SELECT (SELECT max(amount) FROM sales AS s WHERE s.region = t.region) FROM sales AS t";
         assert_eq!(Texts::new().read(text).unwrap().to_string(), text);
     }
 }

@@ -33,15 +33,21 @@ impl Tls {
     /// # Errors
     /// When a file cannot be read or the two do not belong together.
     pub fn open(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let wrong = |path: &Path, what: &dyn std::fmt::Display| TlsError(format!("{}: {what}", path.display()));
+        let wrong = |path: &Path, what: &dyn std::fmt::Display| {
+            TlsError(format!("{}: {what}", path.display()))
+        };
         let pem = std::fs::read(certificate).map_err(|error| wrong(certificate, &error))?;
         let chain = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| wrong(certificate, &format!("{error:?}")))?;
         if chain.is_empty() {
-            return Err(wrong(certificate, &"there is no certificate in it; name a PEM file"));
+            return Err(wrong(
+                certificate,
+                &"there is no certificate in it; name a PEM file",
+            ));
         }
-        let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &format!("{error:?}")))?;
+        let secret =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &format!("{error:?}")))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError(error.to_string()))?
@@ -50,6 +56,9 @@ impl Tls {
             .map_err(|error| wrong(key, &error))?;
         // Clients of PostgreSQL 17 may begin with TLS at once and name the protocol so.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: pem })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate: pem,
+        })
     }
 }

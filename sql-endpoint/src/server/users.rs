@@ -22,7 +22,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 
 /// Rounds of hashing between a password and its salted form; one number for all users, because the
 /// server says it before it knows whether the user exists.
-pub const ITERATIONS: usize = 16_384;
+pub(super) const ITERATIONS: usize = 16_384;
 
 const METHOD: &str = "scram-sha-256";
 const LOOKALIKE: &str = "!lookalike:";
@@ -44,7 +44,9 @@ pub enum UsersError {
     #[error("{path} names no user: add one with `lake-sql add-user --users {path} NAME`", path = .0.display())]
     Nobody(PathBuf),
     /// A name that cannot stand in the file.
-    #[error("`{0}` cannot be a user's name: 1 to 63 characters, without `:`, spaces at the ends or control characters, not beginning with `!` or `#`")]
+    #[error(
+        "`{0}` cannot be a user's name: 1 to 63 characters, without `:`, spaces at the ends or control characters, not beginning with `!` or `#`"
+    )]
     Name(String),
     /// A password of no use.
     #[error("the password is empty")]
@@ -67,7 +69,10 @@ pub struct Users {
 
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Users").field("path", &self.path).field("names", &self.verifiers.keys()).finish()
+        f.debug_struct("Users")
+            .field("path", &self.path)
+            .field("names", &self.verifiers.keys())
+            .finish()
     }
 }
 
@@ -111,8 +116,12 @@ impl Users {
         };
         let salt = random_nonce();
         let salted = gen_salted_password(password, salt.as_bytes(), ITERATIONS);
-        users.verifiers.insert(name.to_owned(), Verifier { salt, salted });
-        users.write().map_err(|error| UsersError::Io(path.to_owned(), error))
+        users
+            .verifiers
+            .insert(name.to_owned(), Verifier { salt, salted });
+        users
+            .write()
+            .map_err(|error| UsersError::Io(path.to_owned(), error))
     }
 
     /// The names, in order.
@@ -122,7 +131,11 @@ impl Users {
 
     fn read(path: &Path) -> Result<Self, UsersError> {
         let failed = |error| UsersError::Io(path.to_owned(), error);
-        let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+        let mode = std::fs::metadata(path)
+            .map_err(failed)?
+            .permissions()
+            .mode()
+            & 0o777;
         if mode & 0o077 != 0 {
             return Err(UsersError::Readable(path.to_owned(), mode));
         }
@@ -174,7 +187,11 @@ impl Users {
     /// users are asked.
     fn lookalike(&self, name: &str) -> Password {
         let mixed = gen_salted_password(name, self.lookalike.as_bytes(), 2);
-        let salt = mixed.iter().take(24).map(|byte| SALT_DIGITS[usize::from(byte & 63)]).collect();
+        let salt = mixed
+            .iter()
+            .take(24)
+            .map(|byte| SALT_DIGITS[usize::from(byte & 63)])
+            .collect();
         // No password comes to this: it is not the hash of anything that a client could send.
         let salted = gen_salted_password(&random_nonce(), self.lookalike.as_bytes(), 2);
         Password::new(Some(salt), salted)
@@ -194,7 +211,13 @@ fn verifier(line: &str) -> Option<(&str, Verifier)> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
         .collect::<Option<Vec<u8>>>()?;
-    Some((name, Verifier { salt: salt.to_owned(), salted }))
+    Some((
+        name,
+        Verifier {
+            salt: salt.to_owned(),
+            salted,
+        },
+    ))
 }
 
 #[async_trait]
@@ -215,7 +238,10 @@ mod tests {
     use super::*;
 
     fn folder() -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("lake-sql-users-{}", random_nonce().replace('/', "-")));
+        let folder = std::env::temp_dir().join(format!(
+            "lake-sql-users-{}",
+            random_nonce().replace('/', "-")
+        ));
         std::fs::create_dir(&folder).unwrap();
         folder
     }
@@ -240,7 +266,10 @@ mod tests {
         let expected = gen_salted_password("second secret", kept.salt().unwrap(), ITERATIONS);
         assert_eq!(kept.password(), expected);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("secret") && !text.contains("geheim"), "{text}");
+        assert!(
+            !text.contains("secret") && !text.contains("geheim"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
@@ -251,7 +280,10 @@ mod tests {
         let (once, again) = (password(&users, "eve").await, password(&users, "eve").await);
         assert_eq!(once.salt(), again.salt());
         assert_ne!(once.salt(), password(&users, "mallory").await.salt());
-        assert_eq!(once.salt().unwrap().len(), password(&users, "anna").await.salt().unwrap().len());
+        assert_eq!(
+            once.salt().unwrap().len(),
+            password(&users, "anna").await.salt().unwrap().len()
+        );
         assert_ne!(once.password(), again.password());
     }
 
@@ -268,7 +300,10 @@ mod tests {
     fn lines_of_another_hand_and_names_of_no_use_are_refused() {
         let path = folder().join("users");
         for name in ["", "a:b", " a", "!a", "#a", "a\nb"] {
-            assert!(matches!(Users::add(&path, name, "x"), Err(UsersError::Name(_))), "{name:?}");
+            assert!(
+                matches!(Users::add(&path, name, "x"), Err(UsersError::Name(_))),
+                "{name:?}"
+            );
         }
         Users::add(&path, "anna", "secret").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -34,17 +34,27 @@ pub(crate) struct Catalogues {
 
 impl Catalogues {
     /// Reads what the tables served now come to in the catalogues.
-    pub(crate) async fn read(context: &SessionContext, inner: Arc<dyn SchemaProvider>, served: &dyn SchemaProvider) -> Result<Self, DataFusionError> {
+    pub(crate) async fn read(
+        context: &SessionContext,
+        inner: Arc<dyn SchemaProvider>,
+        served: &dyn SchemaProvider,
+    ) -> Result<Self, DataFusionError> {
         let fixed = HashMap::from([
             ("pg_attribute", tables::attributes(context, served).await?),
             ("pg_database", tables::databases(context).await?),
         ]);
-        Ok(Self { inner, fixed: Arc::new(fixed) })
+        Ok(Self {
+            inner,
+            fixed: Arc::new(fixed),
+        })
     }
 
     /// The catalogues of a session.
     pub(crate) fn seen_by(&self, client: Client) -> Catalogue {
-        Catalogue { all: self.clone(), client }
+        Catalogue {
+            all: self.clone(),
+            client,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, PoisonError};
 
-use datafusion::arrow::array::{ArrayRef, AsArray as _, BooleanArray, Int32Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray as _, BooleanArray, Int32Array, RecordBatch, StringArray,
+};
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 use datafusion::arrow::datatypes::{Field, Int16Type, Int32Type, Schema};
 use datafusion::catalog::{SchemaProvider, TableProvider};
@@ -42,16 +44,30 @@ fn texts(values: impl IntoIterator<Item = Option<String>>) -> ArrayRef {
 }
 
 fn table(columns: Vec<(&str, ArrayRef)>) -> Result<Table, DataFusionError> {
-    let fields: Vec<Field> = columns.iter().map(|(name, values)| Field::new(*name, values.data_type().clone(), true)).collect();
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, values)| values).collect())?;
-    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, values)| Field::new(*name, values.data_type().clone(), true))
+        .collect();
+    let batch = RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns.into_iter().map(|(_, values)| values).collect(),
+    )?;
+    Ok(Arc::new(MemTable::try_new(
+        batch.schema(),
+        vec![vec![batch]],
+    )?))
 }
 
 fn settings(client: &Client) -> Result<Table, DataFusionError> {
-    let variables = client.variables.lock().unwrap_or_else(PoisonError::into_inner);
+    let variables = client
+        .variables
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let rows: Vec<_> = variables.all().collect();
     let count = rows.len();
-    let told = |pick: fn(&(&'static str, &str, &str, &'static str)) -> String| texts(rows.iter().map(|row| Some(pick(row))));
+    let told = |pick: fn(&(&'static str, &str, &str, &'static str)) -> String| {
+        texts(rows.iter().map(|row| Some(pick(row))))
+    };
     let none = || texts((0..count).map(|_| None));
     let same = |value: &str| texts((0..count).map(|_| Some(value.to_owned())));
     table(vec![
@@ -71,13 +87,18 @@ fn settings(client: &Client) -> Result<Table, DataFusionError> {
         ("reset_val", told(|row| row.2.into())),
         ("sourcefile", none()),
         ("sourceline", Arc::new(Int32Array::from(vec![None; count]))),
-        ("pending_restart", Arc::new(BooleanArray::from(vec![false; count]))),
+        (
+            "pending_restart",
+            Arc::new(BooleanArray::from(vec![false; count])),
+        ),
     ])
 }
 
 fn roles(client: &Client) -> Result<Table, DataFusionError> {
     let names = [OWNER.to_owned(), client.user.clone()];
-    let flag = |of_owner: bool, of_user: bool| Arc::new(BooleanArray::from(vec![of_owner, of_user])) as ArrayRef;
+    let flag = |of_owner: bool, of_user: bool| {
+        Arc::new(BooleanArray::from(vec![of_owner, of_user])) as ArrayRef
+    };
     let none = || texts([None, None]);
     table(vec![
         ("oid", Arc::new(Int32Array::from(vec![OWNER_OID, USER_OID]))),
@@ -106,8 +127,14 @@ fn users(client: &Client) -> Result<Table, DataFusionError> {
 }
 
 fn activity(client: &Client) -> Result<Table, DataFusionError> {
-    let variables = client.variables.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = variables.get("application_name").unwrap_or_default().to_owned();
+    let variables = client
+        .variables
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let name = variables
+        .get("application_name")
+        .unwrap_or_default()
+        .to_owned();
     table(vec![
         ("datname", texts([Some(DATABASE.to_owned())])),
         ("pid", Arc::new(Int32Array::from(vec![client.pid]))),
@@ -124,25 +151,38 @@ async fn read(context: &SessionContext, query: &str) -> Result<RecordBatch, Data
 }
 
 fn kept(batch: RecordBatch) -> Result<Table, DataFusionError> {
-    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+    Ok(Arc::new(MemTable::try_new(
+        batch.schema(),
+        vec![vec![batch]],
+    )?))
 }
 
 /// `pg_attribute` with the precision and scale of decimals.
-pub(super) async fn attributes(context: &SessionContext, served: &dyn SchemaProvider) -> Result<Table, DataFusionError> {
+pub(super) async fn attributes(
+    context: &SessionContext,
+    served: &dyn SchemaProvider,
+) -> Result<Table, DataFusionError> {
     let names = read(context, "SELECT c.oid, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'").await?;
     let mut modifiers = std::collections::HashMap::new();
     let oids = names.column(0).as_primitive::<Int32Type>();
     let relations = names.column(1).as_string::<i32>();
     for (oid, name) in oids.values().iter().zip(relations.iter().flatten()) {
-        let Some(table) = served.table(name).await? else { continue };
+        let Some(table) = served.table(name).await? else {
+            continue;
+        };
         for (at, field) in table.schema().fields().iter().enumerate() {
             modifiers.insert((*oid, at + 1), type_modifier(field.data_type()));
         }
     }
     let batch = read(context, "SELECT * FROM pg_catalog.pg_attribute").await?;
-    let column = |name: &str| -> Result<ArrayRef, DataFusionError> { Ok(batch.column(batch.schema().index_of(name)?).clone()) };
+    let column = |name: &str| -> Result<ArrayRef, DataFusionError> {
+        Ok(batch.column(batch.schema().index_of(name)?).clone())
+    };
     let (relation, number) = (column("attrelid")?, column("attnum")?);
-    let (relation, number) = (relation.as_primitive::<Int32Type>(), number.as_primitive::<Int16Type>());
+    let (relation, number) = (
+        relation.as_primitive::<Int32Type>(),
+        number.as_primitive::<Int16Type>(),
+    );
     let modified: Int32Array = relation
         .values()
         .iter()
@@ -162,7 +202,11 @@ pub(super) async fn attributes(context: &SessionContext, served: &dyn SchemaProv
 pub(super) async fn databases(context: &SessionContext) -> Result<Table, DataFusionError> {
     let batch = read(context, "SELECT * FROM pg_catalog.pg_database").await?;
     let names = batch.column(batch.schema().index_of("datname")?).clone();
-    let ours: BooleanArray = names.as_string::<i32>().iter().map(|name| Some(name == Some(DATABASE))).collect();
+    let ours: BooleanArray = names
+        .as_string::<i32>()
+        .iter()
+        .map(|name| Some(name == Some(DATABASE)))
+        .collect();
     let mut batch = filter_record_batch(&batch, &ours)?;
     for (name, value) in [("datcollate", "C"), ("datctype", "C.UTF-8")] {
         let at = batch.schema().index_of(name)?;
