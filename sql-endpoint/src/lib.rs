@@ -7,6 +7,10 @@
 //! ```
 
 pub mod catalog;
+mod query;
+mod lake;
+mod mirror;
+mod both;
 pub mod engine;
 pub mod server;
 pub mod cli;

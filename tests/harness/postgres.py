@@ -47,7 +47,7 @@ class Postgres:
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
         self.port = free_port()
         self._run(binaries[-1] / "initdb", "-D", self.folder / "data", "-U", "lake", "-A", "trust",
-                  "-E", "UTF8", "--locale=C", "--no-sync")  # fmt: skip
+                  "-E", "UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "--no-sync")  # fmt: skip
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
                    "timezone": "UTC", "autovacuum": "off"}  # fmt: skip
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]

@@ -136,7 +136,10 @@ fn of_plan(text: &str) -> PgWireError {
             "The tables are listed by `SELECT table_name FROM information_schema.tables`; in psql, \\dt.",
         );
     }
-    let code = if text.contains("Invalid function") || text.contains("No function matches") {
+    let code = if text.contains("Invalid function")
+        || text.contains("table function '")
+        || text.contains("No function matches")
+    {
         "42883"
     } else if text.contains("must be in GROUP BY")
         || text.contains("must appear in the GROUP BY")

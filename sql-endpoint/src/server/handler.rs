@@ -300,7 +300,9 @@ async fn run_portal(
     }
     *state = PortalExecutionState::Suspended(open);
     client
-        .say(vec![PgWireBackendMessage::PortalSuspended(PortalSuspended::new())])
+        .say(vec![PgWireBackendMessage::PortalSuspended(
+            PortalSuspended::new(),
+        )])
         .await
 }
 

@@ -1,11 +1,12 @@
 //! Queries: planned once, run with the parameters of each time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::ParamValues;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DFSchema, ParamValues};
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion_postgres::arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
@@ -14,9 +15,10 @@ use datafusion_postgres::pgwire::api::Type;
 use datafusion_postgres::pgwire::api::portal::Portal;
 use datafusion_postgres::pgwire::error::PgWireResult;
 
+use super::dialect;
 use super::fault::{error, of_engine};
 use super::rows::{Rows, served_schema};
-use super::text::Texts;
+use super::text::{Texts, asks_keys};
 
 /// A query that was planned.
 #[derive(Clone, Debug)]
@@ -43,12 +45,16 @@ impl Plan {
         texts: &Texts,
         text: &str,
     ) -> PgWireResult<Self> {
-        let statement = texts.read(text)?;
+        let (statement, names) = texts.read(text)?;
         let state = context.state();
-        let plan = state
-            .statement_to_plan(Statement::Statement(Box::new(statement)))
-            .await
-            .map_err(|cause| of_engine(&cause))?;
+        let planned = state
+            .statement_to_plan(Statement::Statement(Box::new(statement.clone())))
+            .await;
+        let plan = match (planned, dialect::headings(&statement)) {
+            (Ok(plan), _) => plan,
+            (Err(_), Some(headings)) if asks_keys(&statement) => nothing(&headings)?,
+            (Err(cause), _) => return Err(of_engine(&cause)),
+        };
         // Nothing that writes comes this far; this holds whatever the reading of texts may miss.
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -71,7 +77,10 @@ impl Plan {
             ),
             false => None,
         };
-        let schema = served_schema(coerced.as_ref().unwrap_or(&plan).schema().as_arrow());
+        let schema = served_schema(
+            coerced.as_ref().unwrap_or(&plan).schema().as_arrow(),
+            &names,
+        );
         Ok(Self {
             plan,
             schema,
@@ -173,6 +182,19 @@ impl Planned {
             .map_err(|cause| of_engine(&cause))?;
         Ok(Rows::new(self.schema, stream))
     }
+}
+
+/// No rows, under headings.
+fn nothing(headings: &[String]) -> PgWireResult<LogicalPlan> {
+    let fields: Vec<Field> = headings
+        .iter()
+        .map(|name| Field::new(name, DataType::Utf8, true))
+        .collect();
+    let schema = DFSchema::try_from(Schema::new(fields)).map_err(|cause| of_engine(&cause))?;
+    Ok(LogicalPlan::EmptyRelation(EmptyRelation {
+        produce_one_row: false,
+        schema: Arc::new(schema),
+    }))
 }
 
 /// The types of `$1`, `$2` and so on, in order.

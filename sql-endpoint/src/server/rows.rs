@@ -20,21 +20,21 @@ use futures::StreamExt as _;
 
 use super::fault;
 
-/// The schema in which rows leave: every type is one that PostgreSQL has, and as wide as it has it.
-pub(super) fn served_schema(schema: &Schema) -> SchemaRef {
+/// The schema in which rows leave: every type is one that PostgreSQL has, and as wide as it has it, and
+/// columns have the given names where there are some.
+pub(super) fn served_schema(schema: &Schema, names: &[Option<String>]) -> SchemaRef {
+    let own = |at: usize| names.get(at).and_then(Option::as_ref);
     let fields: Fields = schema
         .fields()
         .iter()
-        .map(|field| {
+        .enumerate()
+        .map(|(at, field)| {
+            let name = own(at).unwrap_or_else(|| field.name());
             let served = served_type(field.data_type());
-            if served == *field.data_type() {
-                field.clone()
-            } else {
-                Arc::new(
-                    Field::new(field.name(), served, field.is_nullable())
-                        .with_metadata(field.metadata().clone()),
-                )
-            }
+            Arc::new(
+                Field::new(name, served, field.is_nullable())
+                    .with_metadata(field.metadata().clone()),
+            )
         })
         .collect();
     Arc::new(Schema::new(fields))

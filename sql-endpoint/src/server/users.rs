@@ -291,7 +291,7 @@ mod tests {
     fn a_file_that_others_may_read_is_refused() {
         let path = folder().join("users");
         Users::add(&path, "anna", "secret").unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let error = Users::open(&path).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }
