@@ -71,6 +71,13 @@ dashboard: cargo dashboard-page ## serve the live dashboard of a mirror; ARGS="-
 	$(call say,lake-dashboard $(ARGS))
 	"$(BINARIES)/lake-dashboard" $(ARGS)
 
+.PHONY: sql
+sql: cargo ## serve SQL over the lake and its mirror; ARGS="--config FILE --users FILE --listen ADDRESS"
+	$(call say,building lake-sql with profile $(PROFILE): minutes the first time)
+	cargo build $(CARGO_FLAGS) --package lake-sql --bins
+	$(call say,lake-sql $(ARGS))
+	"$(BINARIES)/lake-sql" $(ARGS)
+
 .PHONY: screenshots
 screenshots: cargo venv dashboard-page stack-install ## the pictures of docs/images, of fixed sales at a fixed moment
 	cargo build $(CARGO_FLAGS) --package lake-dashboard
@@ -203,6 +210,7 @@ WORKERS ?= 2
 pytest: test-build venv system-packages stack-install ## whole runs on real servers; ARGS="-k kafka" for some
 	$(call say,pytest)
 	LAKE_WRITER_BIN="$(BINARIES)/lake-writer" SALES_PRODUCER_BIN="$(BINARIES)/sales-producer" \
+	  LAKE_SQL_BIN="$(BINARIES)/lake-sql" \
 	  "$(VENV)/bin/python" -m pytest --numprocesses $(WORKERS) --dist loadgroup $(or $(TESTS),tests) $(ARGS)
 
 # -- what the others need -------------------------------------------------------------------------

@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.dataset
 import pymongo
 import pymongo.database
 import pytest
+import tomllib
 from playwright.sync_api import Browser
 
 from harness.browser import chromium
@@ -27,7 +29,11 @@ from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
 from harness.mirror import Mirror
 from harness.mirrored_sales import MirroredSales
-from harness.programs import ROOT, Program, built, wait_until
+from harness.postgres import Postgres
+from harness.postgres import running as postgres_running
+from harness.programs import ROOT, Program, built, wait_until, write_config
+from harness.sales import send
+from harness.sql import SqlEndpoint
 from harness.storage import HdfsStorage, S3Storage
 from native_stack import Stack
 from native_stack.artifacts import cache_dir
@@ -206,6 +212,41 @@ def moving(
     with dashboard.running:
         wait_until(dashboard.complete, "everything to be loaded")
         yield mirrored, dashboard
+
+
+@pytest.fixture(scope="session")
+def lake_sql(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The SQL endpoint's binary: $LAKE_SQL_BIN, or what `make test-build` has built."""
+    return Program(built("lake-sql"), tmp_path_factory.mktemp("lake-sql"))
+
+
+@pytest.fixture(scope="session")
+def sql_config(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings of a table on local disk that holds some thousand sales."""
+    folder = tmp_path_factory.mktemp("sql-lake")
+    sales = send(Program(built("sales-producer"), folder), kafka, folder, 3_000)
+    config = write_config(folder / "writer.toml", local_lake(folder), kafka.bootstrap, sales.topic)
+    Program(built("lake-writer"), folder).run("run", "--until-end", "--config", config)
+    return config
+
+
+@pytest.fixture(scope="session")
+def sql_endpoint(
+    lake_sql: Program, sql_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SqlEndpoint]:
+    """The SQL endpoint of that table."""
+    with SqlEndpoint(lake_sql, tmp_path_factory.mktemp("sql"), sql_config) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def postgres(sql_config: Path) -> Iterator[Postgres]:
+    """A real PostgreSQL with the rows of that table as its files have them, in a table `sales_lake`."""
+    settings = tomllib.loads(sql_config.read_text(encoding="utf-8"))
+    data = Path(settings["table"]["url"].removeprefix("file://")) / "data"
+    with postgres_running() as server:
+        server.load("sales_lake", pyarrow.dataset.dataset(data, partitioning=None).to_table())
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -86,6 +86,11 @@ def hadoop_jars() -> Path:
     return _HADOOP.path()
 
 
+def pgjdbc_jars() -> Path:
+    """Folder with PostgreSQL's JDBC driver."""
+    return _PGJDBC.path()
+
+
 def versitygw() -> Path:
     """The S3 server's program."""
     return _VERSITYGW.path() / "versitygw"
@@ -238,6 +243,7 @@ def _pip(arguments: list[str]) -> None:
 
 _KAFKA = Artifact(f"kafka-{versions.KAFKA}", ("mvn",), lambda target: _maven(versions.KAFKA_JARS, target))
 _HADOOP = Artifact(f"hadoop-{versions.HADOOP}", ("mvn",), _install_hadoop)
+_PGJDBC = Artifact(f"pgjdbc-{versions.PGJDBC}", ("mvn",), lambda target: _maven(versions.PGJDBC_JARS, target))
 _VERSITYGW = Artifact(f"versitygw-{versions.VERSITYGW}", ("go",), _install_versitygw)
 _MONGODB = Artifact(f"mongodb-{versions.MONGODB}", (), _install_mongod)
 # A driver has compiled parts, so each Python has its own.

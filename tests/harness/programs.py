@@ -44,6 +44,10 @@ class Finished:
         """Standard output of a run with `--output json`."""
         return json.loads(self.stdout)
 
+    def json_lines(self) -> list[object]:
+        """Standard output of a run that prints a JSON document a line."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
 
 def built(name: str) -> Path:
     """A binary of the workspace: $LAKE_WRITER_BIN or $SALES_PRODUCER_BIN, or what `make test-build` has built."""

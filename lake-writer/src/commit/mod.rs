@@ -9,7 +9,7 @@
 //!
 //! Owns: the formats (`record`, `segment`, `checkpoint`), what records add up to (`state`), how one
 //! is appended (`append`, a state machine without I/O), and the I/O around it: reading (`boundary`,
-//! `live`, `fold`), writing (`offer`, `publish`, `log`), and keeping it short and clean (`upkeep`,
+//! `live`, `fold`, `follower`), writing (`offer`, `publish`, `log`), and keeping it short and clean (`upkeep`,
 //! `sweep`).
 //! Does not own: how files are made (`stage`) and when (`writer`), or what a store is (`store`).
 //!
@@ -33,6 +33,7 @@ pub mod checkpoint;
 mod boundary;
 mod live;
 mod fold;
+mod follower;
 mod offer;
 mod publish;
 pub mod log;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use boundary::newest_checkpoint;
 pub use fold::{fold, read_record, record_numbers, records};
+pub use follower::Follower;
 pub use live::{Snapshot, snapshot};
 pub use log::Log;
 pub use state::State;

@@ -97,6 +97,16 @@ impl Mongo {
         &self.place
     }
 
+    /// The client, for who only reads.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The database of the mirror's collections.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Name of the collection of documents.
     pub(super) fn documents(&self) -> &str {
         &self.collection

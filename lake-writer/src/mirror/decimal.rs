@@ -6,7 +6,7 @@
 use mongodb::bson::Decimal128;
 
 /// Digits that a Decimal128 holds exactly.
-pub(super) const DIGITS: u8 = 34;
+pub const DIGITS: u8 = 34;
 
 const EXPONENT_BIAS: i32 = 6_176;
 const COEFFICIENT_BITS: u32 = 113;
@@ -15,7 +15,7 @@ const SIGN: u128 = 1 << 127;
 const SPECIAL: u128 = 0b11 << 125;
 
 /// `unscaled` times ten to the power of minus `scale`.
-pub(super) fn encode(unscaled: i128, scale: i8) -> [u8; 16] {
+pub fn encode(unscaled: i128, scale: i8) -> [u8; 16] {
     let exponent = (EXPONENT_BIAS - i32::from(scale)).unsigned_abs();
     let sign = if unscaled < 0 { SIGN } else { 0 };
     let bits = sign | (u128::from(exponent) << COEFFICIENT_BITS) | unscaled.unsigned_abs();
@@ -23,7 +23,7 @@ pub(super) fn encode(unscaled: i128, scale: i8) -> [u8; 16] {
 }
 
 /// The unscaled integer of `value` at `scale`; `None` when it has no exact one.
-pub(super) fn decode(value: Decimal128, scale: i8) -> Option<i128> {
+pub fn decode(value: Decimal128, scale: i8) -> Option<i128> {
     let bits = u128::from_le_bytes(value.bytes());
     if bits & SPECIAL == SPECIAL {
         return None;

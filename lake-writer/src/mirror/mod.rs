@@ -11,7 +11,7 @@
 
 mod plan;
 mod bytes;
-mod decimal;
+pub mod decimal;
 mod document;
 mod rollup;
 mod batch;

@@ -268,3 +268,37 @@ fn golden_checkpoint_and_segment_of_format_1_read_and_write_alike() {
     assert_eq!(Checkpoint::decode(0, &bytes).expect("reads"), checkpoint);
     assert_eq!(checkpoint.state(), state);
 }
+
+#[tokio::test]
+async fn a_follower_sees_what_a_snapshot_sees_and_reads_only_what_is_new() {
+    // GIVEN a table of 300 commits, followed
+    let memory = MemoryStore::new(Staging::File);
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
+    let mut log = open(&store, 1).await;
+    let mut held = claim(&mut log, 0).await;
+    commit_some(store.as_ref(), &mut log, &mut held, 300).await;
+    checkpoint(&mut log).await.expect("something is new");
+    let mut follower = crate::commit::Follower::default();
+    follower.catch_up(store.as_ref()).await.expect("reads");
+    // WHEN two more commits come
+    commit_some(store.as_ref(), &mut log, &mut held, 2).await;
+    let counter = Arc::new(Counter::default());
+    let counted = FaultStore::new(Arc::new(memory.clone()), counter.clone());
+    follower.catch_up(&counted).await.expect("reads");
+    // THEN they are there, for as many reads as records behind the head are tried at once
+    let whole = snapshot(store.as_ref()).await.expect("is read");
+    assert_eq!(follower.files(), &whole.files);
+    assert_eq!(follower.state().sources, whole.state.sources);
+    let calls = counter.0.load(Ordering::SeqCst);
+    assert!(calls <= 20, "{calls} calls for two records");
+    // WHEN a checkpoint passes what was read, and every record is dropped
+    commit_some(store.as_ref(), &mut log, &mut held, 30).await;
+    checkpoint(&mut log).await.expect("something is new");
+    drop_needless(store.as_ref(), 0).await.expect("drops");
+    // THEN it is read anew, and is the same again
+    follower.catch_up(store.as_ref()).await.expect("reads");
+    let whole = snapshot(store.as_ref()).await.expect("is read");
+    assert_eq!(follower.files(), &whole.files);
+    assert_eq!(follower.state().sources, whole.state.sources);
+    assert_eq!(follower.files().len(), 332);
+}

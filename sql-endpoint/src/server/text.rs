@@ -1,0 +1,199 @@
+//! From the text of a query to a tree that the engine plans.
+//!
+//! Queries of drivers to the catalogues use much of PostgreSQL that the engine lacks; they are rewritten by
+//! `datafusion-pg-catalog`, which replaces what it cannot keep. Questions to the tables are never treated
+//! that way: an answer is right, or an error.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, visit_relations};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
+    CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral, FixVersionColumnName,
+    RewriteArrayAnyAllOperation, RewritePgCatalogOperator, RewriteRegCastToSubquery,
+    SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
+};
+use datafusion_postgres::pgwire::error::PgWireResult;
+
+use super::command::no_temporary;
+use super::fault::{error, hinted, of_parser};
+use crate::server::dialect;
+
+/// Reads queries.
+pub(crate) struct Texts {
+    catalogues: PostgresCompatibilityParser,
+    spelling: Vec<Box<dyn SqlStatementRewriteRule>>,
+}
+
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Texts").finish_non_exhaustive()
+    }
+}
+
+impl Texts {
+    pub(crate) fn new() -> Self {
+        Self {
+            catalogues: PostgresCompatibilityParser::new(),
+            // Of the rules, those that say the same in other words.
+            spelling: vec![
+                Box::new(RewriteArrayAnyAllOperation),
+                Box::new(StripCallableQualifier),
+                Box::new(FixArrayLiteral),
+                Box::new(CurrentUserVariableToSessionUserFunctionCall),
+                Box::new(StripCollate),
+                Box::new(RewritePgCatalogOperator),
+                Box::new(RewriteRegCastToSubquery::new()),
+                Box::new(FixVersionColumnName),
+            ],
+        }
+    }
+
+    /// The tree of one query that only reads, and the names of its columns that the engine calls otherwise.
+    ///
+    /// # Errors
+    /// 42601 for what is no query, 42501 and 25006 for one that would write.
+    pub(crate) fn read(&self, text: &str) -> PgWireResult<(Statement, Vec<Option<String>>)> {
+        let mut statements = Parser::new(&PostgreSqlDialect {})
+            .try_with_sql(text)
+            .and_then(|mut parser| parser.parse_statements())
+            .map_err(|cause| of_parser(&cause))?;
+        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(error("42601", "one statement was expected"));
+        };
+        only_reads(&statement)?;
+        let names = dialect::names(&statement);
+        let asked = match asks_catalogues(&statement) {
+            false => self
+                .spelling
+                .iter()
+                .fold(statement, |statement, rule| rule.rewrite(statement)),
+            true => {
+                let rewritten = self
+                    .catalogues
+                    .parse(text)
+                    .map_err(|cause| of_parser(&cause))?;
+                let first = rewritten.into_iter().next();
+                first.ok_or_else(|| error("42601", "one statement was expected"))?
+            }
+        };
+        Ok((dialect::postgresql(asked)?, names))
+    }
+}
+
+/// Whether any table of a query belongs to the catalogues.
+fn asks_catalogues(statement: &Statement) -> bool {
+    let found = visit_relations(statement, |name: &ObjectName| {
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| {
+                part.as_ident()
+                    .map(|ident| ident.value.to_ascii_lowercase())
+            })
+            .collect();
+        let of_catalogue = parts.iter().any(|part| part == "pg_catalog")
+            || parts.last().is_some_and(|last| last.starts_with("pg_"));
+        match of_catalogue {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    found.is_break()
+}
+
+/// Whether a query reads what the catalogues say of keys and indexes. There are none, so it has no rows;
+/// drivers ask it in ways that the engine cannot plan.
+pub(super) fn asks_keys(statement: &Statement) -> bool {
+    let found = visit_relations(statement, |name: &ObjectName| {
+        match name.0.last().and_then(|part| part.as_ident()) {
+            Some(ident) if matches!(ident.value.as_str(), "pg_index" | "pg_constraint") => {
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    found.is_break()
+}
+
+fn only_reads(statement: &Statement) -> PgWireResult<()> {
+    match statement {
+        Statement::Query(query) => query_only_reads(query),
+        Statement::Explain { statement, .. } => only_reads(statement),
+        _ => Err(error("42601", "this is no query")),
+    }
+}
+
+fn query_only_reads(query: &Query) -> PgWireResult<()> {
+    if !query.locks.is_empty() {
+        return Err(error(
+            "25006",
+            "cannot execute SELECT FOR UPDATE in a read-only transaction",
+        ));
+    }
+    if let Some(with) = &query.with {
+        with.cte_tables
+            .iter()
+            .try_for_each(|cte| query_only_reads(&cte.query))?;
+    }
+    body_only_reads(&query.body)
+}
+
+fn body_only_reads(body: &SetExpr) -> PgWireResult<()> {
+    match body {
+        SetExpr::Select(select) => match &select.into {
+            Some(into) if into.temporary => Err(no_temporary()),
+            Some(_) => Err(hinted(
+                "25006",
+                "cannot execute SELECT INTO in a read-only transaction",
+                "The tables are written by lake-writer alone; this server only reads.",
+            )),
+            None => Ok(()),
+        },
+        SetExpr::Query(query) => query_only_reads(query),
+        SetExpr::SetOperation { left, right, .. } => {
+            body_only_reads(left)?;
+            body_only_reads(right)
+        }
+        SetExpr::Values(_) | SetExpr::Table(_) => Ok(()),
+        _ => Err(error(
+            "25006",
+            "cannot execute a statement that writes in a read-only transaction",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion_postgres::pgwire::error::ErrorInfo;
+
+    #[test]
+    fn queries_that_would_write_are_refused() {
+        let texts = Texts::new();
+        for (text, code) in [
+            ("SELECT * INTO TEMPORARY TABLE x FROM sales", "42501"),
+            ("SELECT * INTO TEMP x FROM sales", "42501"),
+            ("SELECT * INTO x FROM sales", "25006"),
+            ("SELECT * FROM sales FOR UPDATE", "25006"),
+            (
+                "WITH gone AS (DELETE FROM sales RETURNING *) SELECT * FROM gone",
+                "25006",
+            ),
+            ("EXPLAIN ANALYZE INSERT INTO sales VALUES (1)", "42601"),
+            ("SELECT 1; SELECT 2", "42601"),
+            ("SELECT FROM WHERE", "42601"),
+        ] {
+            let refused = texts.read(text).unwrap_err();
+            assert_eq!(ErrorInfo::from(refused).code, code, "{text}");
+        }
+    }
+
+    #[test]
+    fn questions_to_the_tables_are_not_rewritten_away() {
+        let text = "SELECT (SELECT max(amount) FROM sales AS s WHERE s.region = t.region) AS m FROM sales AS t";
+        assert_eq!(Texts::new().read(text).unwrap().0.to_string(), text);
+    }
+}
