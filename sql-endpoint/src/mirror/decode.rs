@@ -288,8 +288,8 @@ mod tests {
         ]))
     }
 
-    fn raw(document: mongodb::bson::Document) -> RawDocumentBuf {
-        RawDocumentBuf::try_from(&document).expect("sound BSON")
+    fn raw(document: &mongodb::bson::Document) -> RawDocumentBuf {
+        RawDocumentBuf::try_from(document).expect("sound BSON")
     }
 
     #[test]
@@ -298,10 +298,10 @@ mod tests {
         let amount: Decimal128 = "-12.3".parse().expect("a decimal");
         let sold_at = DateTime::from_millis(-1);
         let document =
-            raw(doc! {"region": "Corse", "other": 1, "amount": amount, "sold_at": sold_at});
+            raw(&doc! {"region": "Corse", "other": 1, "amount": amount, "sold_at": sold_at});
         decoder.append(&document).expect("fits");
         decoder
-            .append(&raw(doc! {"region": Bson::Null}))
+            .append(&raw(&doc! {"region": Bson::Null}))
             .expect("fits");
         let batch = decoder.finish().expect("a batch");
         assert_eq!(batch.schema(), schema());
@@ -322,7 +322,7 @@ mod tests {
             doc! {"amount": 1.5},
             doc! {"region": 7},
         ] {
-            let error = decoder.append(&raw(wrong)).expect_err("refused");
+            let error = decoder.append(&raw(&wrong)).expect_err("refused");
             assert!(matches!(error, DecodeError::Value { .. }), "{error}");
         }
     }
@@ -331,7 +331,7 @@ mod tests {
     fn documents_without_columns_are_counted() {
         let mut decoder = Decoder::new(Arc::new(Schema::empty())).expect("a decoder");
         for _ in 0..3 {
-            decoder.append(&raw(doc! {"_id": 1})).expect("fits");
+            decoder.append(&raw(&doc! {"_id": 1})).expect("fits");
         }
         assert_eq!(decoder.finish().expect("a batch").num_rows(), 3);
     }

@@ -44,7 +44,7 @@ impl Bound {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let late = async {
             match &mut self.timeout {

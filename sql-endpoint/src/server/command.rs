@@ -215,10 +215,9 @@ fn set(words: &mut Words) -> PgWireResult<Command> {
         name
     };
     let value = value(words)?;
-    let value = Some(value).filter(|value| {
-        !value.eq_ignore_ascii_case("default")
-            && !(name == "timezone" && value.eq_ignore_ascii_case("local"))
-    });
+    let is_default = value.eq_ignore_ascii_case("default")
+        || (name == "timezone" && value.eq_ignore_ascii_case("local"));
+    let value = (!is_default).then_some(value);
     Ok(Command::Set { name, value, local })
 }
 

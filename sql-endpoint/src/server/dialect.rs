@@ -56,11 +56,10 @@ fn rewrite(expression: &mut Expr) -> Result<(), PgWireError> {
             op: BinaryOperator::Multiply,
             right,
         } => {
-            let (count, interval) = match (left.as_ref(), right.as_ref()) {
-                (count, Expr::Interval(interval)) | (Expr::Interval(interval), count) => {
-                    (count, interval)
-                }
-                _ => return Ok(()),
+            let ((count, Expr::Interval(interval)) | (Expr::Interval(interval), count)) =
+                (left.as_ref(), right.as_ref())
+            else {
+                return Ok(());
             };
             if let Expr::Value(value) = interval.value.as_ref()
                 && let Value::SingleQuotedString(text) = &value.value

@@ -151,11 +151,9 @@ async fn transaction(
     let mut tag = command.tag();
     let mut messages = Vec::new();
     match command {
-        Command::Begin => {
-            if !in_transaction {
-                session.begin();
-                client.set_transaction_status(TransactionStatus::Transaction);
-            }
+        Command::Begin if !in_transaction => {
+            session.begin();
+            client.set_transaction_status(TransactionStatus::Transaction);
         }
         Command::Commit | Command::Rollback => {
             let well = command == Command::Commit && !failed;

@@ -72,7 +72,7 @@ impl Plan {
             true => Some(
                 state
                     .analyzer()
-                    .execute_and_check(plan.clone(), &state.config_options(), |_, _| {})
+                    .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
                     .map_err(|cause| of_engine(&cause))?,
             ),
             false => None,
