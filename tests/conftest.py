@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.dataset
@@ -225,7 +226,10 @@ def sql_config(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) ->
     """Settings of a table on local disk that holds some thousand sales."""
     folder = tmp_path_factory.mktemp("sql-lake")
     sales = send(Program(built("sales-producer"), folder), kafka, folder, 3_000)
-    config = write_config(folder / "writer.toml", local_lake(folder), kafka.bootstrap, sales.topic)
+    # Without a mirror the table is named after its folder.
+    lake = local_lake(folder)
+    lake = replace(lake, url=f"{lake.url}/sales")
+    config = write_config(folder / "writer.toml", lake, kafka.bootstrap, sales.topic)
     Program(built("lake-writer"), folder).run("run", "--until-end", "--config", config)
     return config
 

@@ -47,10 +47,26 @@ def asked(connections) -> list[Query]:
     return queries(Table("sales_lake", TEXTS, ("quantity", "unit_price", "amount"), "sold_at", "customer_id", examples))
 
 
+class Close:
+    """A quotient, equal to one that is as good as the same."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Close) and math.isclose(self.value, other.value, rel_tol=1e-4, abs_tol=2e-5)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return f"about {self.value}"
+
+
 def plain(value: object, short: bool = False) -> object:
     """A value as it is compared: numbers by their first digits, whatever their type."""
-    if short and isinstance(value, Decimal):
-        return round(value, 5)
+    if short and isinstance(value, float | Decimal):
+        return Close(float(value))
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float | Decimal):

@@ -19,6 +19,7 @@ use datafusion_postgres::datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 
 use crate::server::compat::{Catalogues, Client, functions};
 use crate::server::{SharedVariables, Texts};
+use crate::yielding::GiveWay;
 
 /// The name of the one database.
 pub const DATABASE: &str = "lake";
@@ -122,6 +123,7 @@ impl Engine {
         );
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_catalog_list(Arc::new(catalogs))
+            .with_physical_optimizer_rule(Arc::new(GiveWay))
             .build();
         let context = SessionContext::new_with_state(state);
         functions::register_for(&context, &client);

@@ -8,6 +8,7 @@
 
 pub mod catalog;
 mod query;
+mod yielding;
 mod lake;
 mod mirror;
 mod both;

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, SelectItem, SetExpr, Statement, Value, visit_expressions_mut,
+    FunctionArguments, Ident, SelectItem, SetExpr, Statement, TimezoneInfo, Value,
+    visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -69,6 +70,16 @@ fn rewrite(expression: &mut Expr) -> Result<(), PgWireError> {
             }
             Ok(())
         }
+        // A date and an interval make a timestamp there, and a date here.
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Plus | BinaryOperator::Minus,
+            right,
+        } if is_date(left) && is_interval(right) => {
+            let date = std::mem::replace(left.as_mut(), Expr::value(Value::Null));
+            **left = cast(date, DataType::Timestamp(None, TimezoneInfo::None));
+            Ok(())
+        }
         // One row at most is compared, which the engine believes of sums alone.
         Expr::Subquery(query) => {
             if let SetExpr::Select(select) = query.body.as_mut()
@@ -113,13 +124,6 @@ fn times(text: &str, beside: Option<&impl ToString>) -> Option<(i64, String)> {
 /// The engine multiplies no intervals; it reads them from texts.
 fn multiplied(count: Expr, number: i64, unit: &str) -> Expr {
     let text = |text: String| Expr::value(Value::SingleQuotedString(text));
-    let cast = |expr: Expr, data_type: DataType| Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr),
-        data_type,
-        format: None,
-        array: false,
-    };
     let binary = |left: Expr, op: BinaryOperator, right: Expr| Expr::BinaryOp {
         left: Box::new(left),
         op,
@@ -143,6 +147,34 @@ fn multiplied(count: Expr, number: i64, unit: &str) -> Expr {
             precision: None,
         },
     )
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        format: None,
+        array: false,
+    }
+}
+
+fn is_date(expr: &Expr) -> bool {
+    match expr {
+        Expr::Nested(inner) => is_date(inner),
+        Expr::Cast { data_type, .. } => *data_type == DataType::Date,
+        _ => false,
+    }
+}
+
+fn is_interval(expr: &Expr) -> bool {
+    match expr {
+        Expr::Interval(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_interval(inner),
+        Expr::Cast { data_type, .. } => matches!(data_type, DataType::Interval { .. }),
+        Expr::BinaryOp { left, right, .. } => is_interval(left) || is_interval(right),
+        _ => false,
+    }
 }
 
 /// Patterns of PostgreSQL in those of the engine.

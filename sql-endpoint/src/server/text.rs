@@ -184,7 +184,7 @@ mod tests {
             ),
             ("EXPLAIN ANALYZE INSERT INTO sales VALUES (1)", "42601"),
             ("SELECT 1; SELECT 2", "42601"),
-            ("SELECT FROM WHERE", "42601"),
+            ("SELECT region FROM", "42601"),
         ] {
             let refused = texts.read(text).unwrap_err();
             assert_eq!(ErrorInfo::from(refused).code, code, "{text}");
