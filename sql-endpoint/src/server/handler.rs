@@ -15,7 +15,7 @@ use datafusion_postgres::pgwire::api::{
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
 use datafusion_postgres::pgwire::messages::extendedquery::{
-    Execute, PortalSuspended, Sync as PgSync,
+    Describe, Execute, PortalSuspended, Sync as PgSync, TARGET_TYPE_BYTE_PORTAL,
 };
 use datafusion_postgres::pgwire::messages::response::{
     EmptyQueryResponse, ReadyForQuery, TransactionStatus,
@@ -184,6 +184,25 @@ impl ExtendedQueryHandler for Handler {
 
     fn query_parser(&self) -> Arc<Self::QueryParser> {
         Arc::new(self.clone())
+    }
+
+    /// A cursor is a portal too: some drivers ask what it gives before they fetch.
+    async fn on_describe<C>(&self, client: &mut C, message: Describe) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
+        if message.target_type == TARGET_TYPE_BYTE_PORTAL {
+            let session = self.session()?.clone();
+            if let Ok(schema) = session.cursor(name, |cursor| cursor.rows.schema().clone()) {
+                let fields = rows::fields(&schema, &Format::UnifiedText, &session.format())?;
+                return client.say(vec![described(&fields)]).await;
+            }
+        }
+        self._on_describe(client, message).await
     }
 
     async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>

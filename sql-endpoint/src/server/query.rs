@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{DFSchema, ParamValues};
+use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ParamValues};
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -18,7 +19,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 use super::dialect;
 use super::fault::{error, of_engine};
 use super::rows::{Rows, served_schema};
-use super::text::{Texts, asks_keys};
+use super::text::{Texts, asks_for_nothing, placeholders};
 
 /// A query that was planned.
 #[derive(Clone, Debug)]
@@ -47,12 +48,25 @@ impl Plan {
     ) -> PgWireResult<Self> {
         let (statement, names) = texts.read(text)?;
         let state = context.state();
-        let planned = state
-            .statement_to_plan(Statement::Statement(Box::new(statement.clone())))
-            .await;
-        let plan = match (planned, dialect::headings(&statement)) {
-            (Ok(plan), _) => plan,
-            (Err(_), Some(headings)) if asks_keys(&statement) => nothing(&headings)?,
+        let placed = placeholders(&statement);
+        if placed > 0
+            && asks_for_nothing(&statement)
+            && let Some(headings) = dialect::headings(&statement)
+        {
+            // What the engine cannot do with it may show when the parameters are there, and not before.
+            return Self::of_nothing(&headings, placed);
+        }
+        let parsed = Statement::Statement(Box::new(statement.clone()));
+        let planned = match state.statement_to_plan(parsed).await {
+            // With types coerced where there is nothing left to guess, as they will be when it runs.
+            Ok(plan) => coerced(&state, &plan).map(|schema| (plan, schema)),
+            Err(cause) => Err(cause),
+        };
+        let (plan, schema) = match (planned, dialect::headings(&statement)) {
+            (Ok(planned), _) => planned,
+            (Err(_), Some(headings)) if asks_for_nothing(&statement) => {
+                return Self::of_nothing(&headings, 0);
+            }
             (Err(cause), _) => return Err(of_engine(&cause)),
         };
         // Nothing that writes comes this far; this holds whatever the reading of texts may miss.
@@ -67,24 +81,30 @@ impl Plan {
                 .get_parameter_types()
                 .map_err(|cause| of_engine(&cause))?,
         )?;
-        // With types coerced where there is nothing left to guess, as they will be when it runs.
-        let coerced = match parameters.is_empty() {
-            true => Some(
-                state
-                    .analyzer()
-                    .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
-                    .map_err(|cause| of_engine(&cause))?,
-            ),
-            false => None,
-        };
-        let schema = served_schema(
-            coerced.as_ref().unwrap_or(&plan).schema().as_arrow(),
-            &names,
-        );
         Ok(Self {
+            schema: served_schema(schema.as_arrow(), &names),
             plan,
-            schema,
             parameters,
+        })
+    }
+
+    /// No rows, under headings, whatever the parameters are.
+    fn of_nothing(headings: &[String], parameters: usize) -> PgWireResult<Self> {
+        let schema = |name: &dyn Fn(usize) -> String| {
+            let fields = (0..headings.len()).map(|at| Field::new(name(at), DataType::Utf8, true));
+            Schema::new(fields.collect::<Vec<_>>())
+        };
+        // Headings may be alike, names of the engine's columns may not.
+        let of_plan = schema(&|at| at.to_string());
+        let of_plan = DFSchema::try_from(of_plan).map_err(|cause| of_engine(&cause))?;
+        let schema = schema(&|at| headings[at].clone());
+        Ok(Self {
+            plan: LogicalPlan::EmptyRelation(EmptyRelation {
+                produce_one_row: false,
+                schema: Arc::new(of_plan),
+            }),
+            schema: Arc::new(schema),
+            parameters: vec![None; parameters],
         })
     }
 
@@ -184,17 +204,16 @@ impl Planned {
     }
 }
 
-/// No rows, under headings.
-fn nothing(headings: &[String]) -> PgWireResult<LogicalPlan> {
-    let fields: Vec<Field> = headings
-        .iter()
-        .map(|name| Field::new(name, DataType::Utf8, true))
-        .collect();
-    let schema = DFSchema::try_from(Schema::new(fields)).map_err(|cause| of_engine(&cause))?;
-    Ok(LogicalPlan::EmptyRelation(EmptyRelation {
-        produce_one_row: false,
-        schema: Arc::new(schema),
-    }))
+/// The schema of a plan whose types are coerced; of one with parameters, the schema as it is.
+fn coerced(state: &SessionState, plan: &LogicalPlan) -> Result<DFSchemaRef, DataFusionError> {
+    if !plan.get_parameter_types()?.is_empty() {
+        return Ok(plan.schema().clone());
+    }
+    let options = state.config_options();
+    let coerced = state
+        .analyzer()
+        .execute_and_check(plan.clone(), options, |_, _| {})?;
+    Ok(coerced.schema().clone())
 }
 
 /// The types of `$1`, `$2` and so on, in order.

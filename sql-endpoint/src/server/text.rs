@@ -6,7 +6,11 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, SetExpr, Statement, visit_relations};
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SetExpr,
+    Statement, Value, Visit, visit_expressions, visit_expressions_mut, visit_relations,
+    visit_relations_mut,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
@@ -19,6 +23,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 
 use super::command::no_temporary;
 use super::fault::{error, hinted, of_parser};
+use crate::server::compat::OWN;
 use crate::server::dialect;
 
 /// Reads queries.
@@ -71,9 +76,17 @@ impl Texts {
                 .iter()
                 .fold(statement, |statement, rule| rule.rewrite(statement)),
             true => {
+                let mut spelled = statement.clone();
+                name_functions(&mut spelled);
+                empty_lists(&mut spelled);
+                qualify(&mut spelled);
+                let text = match spelled == statement {
+                    true => text.to_owned(),
+                    false => spelled.to_string(),
+                };
                 let rewritten = self
                     .catalogues
-                    .parse(text)
+                    .parse(&text)
                     .map_err(|cause| of_parser(&cause))?;
                 let first = rewritten.into_iter().next();
                 first.ok_or_else(|| error("42601", "one statement was expected"))?
@@ -104,18 +117,93 @@ fn asks_catalogues(statement: &Statement) -> bool {
     found.is_break()
 }
 
-/// Whether a query reads what the catalogues say of keys and indexes. There are none, so it has no rows;
-/// drivers ask it in ways that the engine cannot plan.
-pub(super) fn asks_keys(statement: &Statement) -> bool {
-    let found = visit_relations(statement, |name: &ObjectName| {
+/// Catalogues of what there is none of: keys, indexes, rules, policies, heirs, publications.
+const EMPTY: [&str; 12] = [
+    "pg_index",
+    "pg_constraint",
+    "pg_policy",
+    "pg_rewrite",
+    "pg_trigger",
+    "pg_inherits",
+    "pg_statistic_ext",
+    "pg_publication",
+    "pg_publication_rel",
+    "pg_publication_namespace",
+    "pg_foreign_table",
+    "pg_auth_members",
+];
+
+/// Whether a query reads catalogues of what there is none of. It has no rows then; drivers ask it in ways
+/// that the engine cannot plan.
+pub(super) fn asks_for_nothing<V: Visit>(asked: &V) -> bool {
+    let found = visit_relations(asked, |name: &ObjectName| {
         match name.0.last().and_then(|part| part.as_ident()) {
-            Some(ident) if matches!(ident.value.as_str(), "pg_index" | "pg_constraint") => {
-                ControlFlow::Break(())
-            }
+            Some(ident) if EMPTY.contains(&ident.value.as_str()) => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         }
     });
     found.is_break()
+}
+
+/// How many parameters a query has.
+pub(super) fn placeholders(statement: &Statement) -> usize {
+    let mut most = 0;
+    let _ = visit_expressions(statement, |expression: &Expr| {
+        if let Expr::Value(value) = expression
+            && let Value::Placeholder(name) = &value.value
+        {
+            let number = name.trim_start_matches('$').parse().unwrap_or(0);
+            most = most.max(number);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    most
+}
+
+/// Catalogues say functions by their names: what is compared with one is its name, without its schema.
+fn name_functions(statement: &mut Statement) {
+    let _ = visit_expressions_mut(statement, |expression: &mut Expr| {
+        if let Expr::Cast {
+            expr,
+            data_type: DataType::Custom(kind, _),
+            ..
+        } = expression
+            && kind.to_string().trim_start_matches("pg_catalog.") == "regproc"
+            && let Expr::Value(value) = expr.as_ref()
+            && let Value::SingleQuotedString(name) = &value.value
+        {
+            let name = name.trim_start_matches("pg_catalog.").to_owned();
+            *expression = Expr::value(Value::SingleQuotedString(name));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// Lists of what there is none of: `ARRAY(SELECT … FROM pg_auth_members …)`.
+fn empty_lists(statement: &mut Statement) {
+    let _ = visit_expressions_mut(statement, |expression: &mut Expr| {
+        if let Expr::Function(function) = expression
+            && function.name.to_string().eq_ignore_ascii_case("array")
+            && let FunctionArguments::Subquery(query) = &function.args
+            && asks_for_nothing(query.as_ref())
+        {
+            *expression = Expr::value(Value::SingleQuotedString("{}".to_owned()));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// Names of a session's own catalogues without their schema.
+fn qualify(statement: &mut Statement) {
+    let _ = visit_relations_mut(statement, |name: &mut ObjectName| {
+        if let [ObjectNamePart::Identifier(ident)] = &name.0[..]
+            && OWN.contains(&ident.value.as_str())
+        {
+            let schema = ObjectNamePart::Identifier(Ident::new("pg_catalog"));
+            name.0.insert(0, schema);
+        }
+        ControlFlow::<()>::Continue(())
+    });
 }
 
 fn only_reads(statement: &Statement) -> PgWireResult<()> {

@@ -124,7 +124,7 @@ pub(crate) fn register(context: &SessionContext) {
             &[0],
             text(&format!("PostgreSQL {SERVER_VERSION}")),
         ),
-        // Nothing has comments, indexes, views or rules.
+        // Nothing has comments, indexes, views or rules, and sizes are the lake's own matter.
         same("obj_description", &[1, 2], no_text()),
         same("col_description", &[2], no_text()),
         same("shobj_description", &[2], no_text()),
@@ -137,6 +137,10 @@ pub(crate) fn register(context: &SessionContext) {
         same("pg_get_function_identity_arguments", &[1], no_text()),
         same("pg_get_serial_sequence", &[2], no_text()),
         same("pg_tablespace_location", &[1], text("")),
+        same("pg_table_size", &[1], ScalarValue::Int64(None)),
+        same("pg_relation_size", &[1, 2], ScalarValue::Int64(None)),
+        same("pg_total_relation_size", &[1], ScalarValue::Int64(None)),
+        same("pg_size_pretty", &[1], no_text()),
         same("pg_is_in_recovery", &[0], ScalarValue::Boolean(Some(false))),
         same("pg_type_is_visible", &[1], ScalarValue::Boolean(Some(true))),
         same(

@@ -15,7 +15,7 @@ use datafusion::common::DataFusionError;
 use datafusion::prelude::SessionContext;
 
 use super::SharedVariables;
-pub(crate) use tables::OWNER;
+pub(crate) use tables::{OWN, OWNER};
 
 /// Whose session it is.
 #[derive(Clone, Debug)]

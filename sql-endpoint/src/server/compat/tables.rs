@@ -19,7 +19,7 @@ use crate::server::type_modifier;
 type Table = Arc<dyn TableProvider>;
 
 /// Tables that a session has of its own.
-pub(super) const OWN: [&str; 4] = ["pg_settings", "pg_roles", "pg_user", "pg_stat_activity"];
+pub(crate) const OWN: [&str; 4] = ["pg_settings", "pg_roles", "pg_user", "pg_stat_activity"];
 
 /// Who the tables belong to: nobody that can connect.
 pub(crate) const OWNER: &str = "lake";
