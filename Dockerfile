@@ -8,11 +8,13 @@ COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
 COPY lake-writer lake-writer
 COPY producer producer
 COPY dashboard dashboard
+# For the workspace alone: its programs are built only where they are asked for.
+COPY sql-endpoint sql-endpoint
 COPY schemas schemas
 # The caches keep the compiled dependencies between builds, so the programs are copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --workspace --bins \
+    cargo build --locked --release --bins \
     && install -D -t /out target/release/lake-writer target/release/sales-producer target/release/lake-dashboard
 
 FROM node:20.19-bookworm AS page

@@ -138,7 +138,8 @@ def test_psycopg_reads_in_all_its_ways(sql_endpoint) -> None:
             assert len(cursor.fetchall()) == count - 10
         for _ in range(7):
             found = connection.execute(
-                "SELECT count(*) FROM sales_lake WHERE amount BETWEEN %s AND %s AND sold_at < %s AND region IN (%s, %s)",
+                "SELECT count(*) FROM sales_lake WHERE amount BETWEEN %s AND %s AND sold_at < %s"
+                " AND region IN (%s, %s)",
                 (Decimal("1.00"), 5000, datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC), "Bretagne", "Corse"),
                 prepare=True,
             ).fetchone()[0]
