@@ -211,7 +211,7 @@ pytest: test-build venv system-packages stack-install ## whole runs on real serv
 	$(call say,pytest)
 	LAKE_WRITER_BIN="$(BINARIES)/lake-writer" SALES_PRODUCER_BIN="$(BINARIES)/sales-producer" \
 	  LAKE_SQL_BIN="$(BINARIES)/lake-sql" \
-	  "$(VENV)/bin/python" -m pytest --numprocesses $(WORKERS) --dist loadgroup $(or $(TESTS),tests) $(ARGS)
+	  "$(VENV)/bin/python" -m pytest --numprocesses $(WORKERS) --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
 # -- what the others need -------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ from playwright.sync_api import Browser
 
 from harness.browser import chromium
 from harness.dashboard import Dashboard, made
-from harness.failpoints import Case
 from harness.judge import Judge
 from harness.kafka_cluster import KafkaCluster
 from harness.lake import Lake, hdfs_lake, local_lake, s3_lake
@@ -251,15 +250,6 @@ def postgres(sql_config: Path) -> Iterator[Postgres]:
     with postgres_running() as server:
         server.load("sales_lake", pyarrow.dataset.dataset(data, partitioning=None).to_table())
         yield server
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, tests of a file go to one of them, which makes what they share once. Cases of the
-    failpoints share little and take long: each store's may go to another."""
-    for item in items:
-        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
-        store = f" {case.store}" if isinstance(case, Case) else ""
-        item.add_marker(pytest.mark.xdist_group(item.path.stem + store))
 
 
 @pytest.hookimpl(wrapper=True)
