@@ -2,6 +2,9 @@
 
     sales-producer -> real Kafka, 8 partitions -> lake-writer mirror --until-end -> mongod, replica set of one
 
+Two cases: `live` are sales as they come, event times those of the clock, so that many meet in one minute's rollups;
+`day` are those of a whole day at once, as after a long outage, where a rollup of a minute has hardly two.
+
 Each drain goes into collections of its own, which pymongo counts afterwards: a drain that is not exact ends the
 benchmark. CPU is user plus system time of each process, as the kernel accounts it.
 """
@@ -56,6 +59,7 @@ def drain(arguments: argparse.Namespace, stack: Stack, folder: Path, topic: str,
     summary = json.loads(done.stdout)
     with artifacts.pymongo().MongoClient(stack.mongodb.uri) as client:
         expect_exact(client[database], summary["documents"])
+        rollups = client[database]["sales_rollup_minute"].estimated_document_count()
         client.drop_database(database)
     millions = summary["documents"] / 1e6
     return {
@@ -63,6 +67,7 @@ def drain(arguments: argparse.Namespace, stack: Stack, folder: Path, topic: str,
         "mirror_cpu_s_per_million": (_children() - before) / millions,
         "mongod_cpu_s_per_million": (cpu_seconds(mongod) - mongod_before) / millions,
         "transactions": summary["transactions"],
+        "minute_rollups": rollups,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
 
@@ -78,6 +83,21 @@ def expect_exact(database: object, documents: int) -> None:
         assert Decimal(str(rollup["sum"])) == Decimal(str(total["sum"]))
 
 
+CASES = {"live": [], "day": ["--from", "2026-01-30", "--days", "1"]}
+
+
+def drains(arguments: argparse.Namespace, stack: Stack, folder: Path, case: str) -> list[dict]:
+    """Fills a topic with the sales of a case and mirrors it as often as asked."""
+    topic = f"mirror-{case}-{time.time_ns()}"
+    stack.kafka.create_topic(topic, partitions=8)
+    subprocess.run(
+        [arguments.sales_producer, "--bootstrap", stack.kafka.bootstrap, "--topic", topic, "--count",
+         str(arguments.count), "--rate", "max", "--quiet", *CASES[case], "--key", "sale", "--seed", "7"],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return [drain(arguments, stack, folder, topic, number) for number in range(arguments.runs)]
+
+
 def _children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
@@ -89,33 +109,29 @@ def main() -> None:
     parser.add_argument("--lake-writer", required=True, help="the program, built for release")
     parser.add_argument("--sales-producer", required=True, help="the producer")
     parser.add_argument("--count", type=int, default=1_000_000, help="sales in the topic")
-    parser.add_argument("--days", type=int, default=1, help="days over which they are spread")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="which sales; all unless given")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--transactions", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=1_000, help="messages in a transaction")
+    parser.add_argument("--transactions", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=10_000, help="messages in a transaction")
+    parser.add_argument("--cache", type=float, default=2, help="GiB of mongod's cache; half of the memory by itself")
     parser.add_argument("--stack", help="folder of a running stack")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         stack = Stack(arguments.stack or folder / "servers", die_with_parent=not arguments.stack)
+        stack.mongodb.cache_gib = arguments.cache
         try:
             for server in (stack.kafka, stack.mongodb):
                 server.start()
-            topic = f"mirror-{time.time_ns()}"
-            stack.kafka.create_topic(topic, partitions=8)
-            subprocess.run(
-                [arguments.sales_producer, "--bootstrap", stack.kafka.bootstrap, "--topic", topic, "--count",
-                 str(arguments.count), "--rate", "max", "--quiet", "--from", "2026-01-30", "--days",
-                 str(arguments.days), "--key", "sale", "--seed", "7"],
-                check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-            drains = [drain(arguments, stack, folder, topic, number) for number in range(arguments.runs)]
+            figures = {case: drains(arguments, stack, folder, case) for case in arguments.cases}
         finally:
             if not arguments.stack:
                 stack.down()
-    for name in drains[0]:
-        figures = [figures[name] for figures in drains]
-        print(f"{name:26} best {_best(name, figures):12,.2f}   median {statistics.median(figures):12,.2f}")
+    for case, of_case in figures.items():
+        print(f"{case}:")
+        for name in of_case[0]:
+            values = [run[name] for run in of_case]
+            print(f"  {name:26} best {_best(name, values):12,.2f}   median {statistics.median(values):12,.2f}")
 
 
 def _best(name: str, figures: list[float]) -> float:

@@ -149,6 +149,35 @@ def test_what_the_server_refuses_is_a_dead_letter_and_the_rest_goes_on(mirror_of
     assert mirror.verify()["clean"]
 
 
+def test_what_the_server_refuses_of_one_partition_holds_up_no_other(mirror_of, kafka) -> None:
+    """One lane of four partitions, batches of all of them, and the server refuses something in two."""
+    topic = kafka.create_topic(partitions=4)
+    mirror = mirror_of(topic, transactions=1, batch_max_messages=60)
+    mirror.catch_up()
+    mirror.sales.create_index("store_id", unique=True)
+    values = [sale(n, store_id=f"S{n}", amount=f"{n}.01") for n in range(200)]
+    for same in (41, 70, 71, 198):
+        values[same]["store_id"] = "S0"
+    for partition in range(4):
+        kafka.produce(topic, [json.dumps(value) for value in values[partition::4]], partition=partition)
+
+    mirror.catch_up()
+
+    letters = {json.loads(letter["value"])["sale_id"]: letter["_id"] for letter in mirror.dead.find()}
+    # Which of the five comes first is a matter of the order in which partitions are read.
+    assert len(letters) == 4
+    refused = {value["sale_id"]: n for n, value in enumerate(values) if value["store_id"] == "S0"}
+    assert letters.keys() < refused.keys()
+    assert all(place["partition"] == refused[sale_id] % 4 for sale_id, place in letters.items())
+    mirror.expect_rollups([value for value in values if value["sale_id"] not in letters])
+    checkpoints = mirror.database["sales_checkpoint"].find({"_id": {"$type": "int"}})
+    counts = {found["_id"]: (found["documents"], found["dead_letters"]) for found in checkpoints}
+    for partition in range(4):
+        dead = sum(place["partition"] == partition for place in letters.values())
+        assert counts[partition] == (50 - dead, dead)
+    assert mirror.verify()["clean"]
+
+
 def test_killed_ten_times_and_mongod_three_times_nothing_is_lost_or_doubled(
     mirror_of, kafka, stack, sales_producer, tmp_path
 ) -> None:

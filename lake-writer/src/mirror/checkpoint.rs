@@ -25,14 +25,35 @@ use super::database::Mongo;
 use super::failure::{DatabaseError, FailureKind};
 
 /// A source partition that is ours until somebody claims it again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) partition: i32,
     pub(super) epoch: i64,
     /// First offset that the database does not hold.
     pub(super) next: i64,
-    /// The server's session in which all transactions of the claim run, one after the other.
-    pub(super) server_session: Arc<Mutex<ClientSession>>,
+}
+
+/// A session of the server, in which transactions run one after the other. Claims name it, so that who
+/// claims from them can end what is open in it.
+#[derive(Clone, Debug)]
+pub(super) struct ServerSession {
+    pub(super) id: Document,
+    pub(super) session: Arc<Mutex<ClientSession>>,
+}
+
+impl ServerSession {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// As the database.
+    pub(super) async fn start(mongo: &Mongo) -> Result<Self, DatabaseError> {
+        let starting = mongo.client.start_session();
+        let session = mongo.limited("start a session", starting).await?;
+        Ok(Self {
+            id: session.id().clone(),
+            session: Arc::new(Mutex::new(session)),
+        })
+    }
 }
 
 /// What a checkpoint says.
@@ -134,6 +155,7 @@ pub(super) async fn claim(
     mongo: &Mongo,
     partition: i32,
     session: &str,
+    server_session: &ServerSession,
 ) -> Result<Claim, DatabaseError> {
     const ACTION: &str = "claim a partition";
     let collection = mongo.checkpoint();
@@ -151,10 +173,9 @@ pub(super) async fn claim(
             tracing::debug!(%error, "the session of the one before could not be ended");
         }
     }
-    let server_session = mongo.limited(ACTION, mongo.client.start_session()).await?;
     let change = doc! {
         "$inc": {"epoch": 1_i64},
-        "$set": {"session": session, "lsid": server_session.id().clone()},
+        "$set": {"session": session, "lsid": &server_session.id},
     };
     let claiming = collection
         .find_one_and_update(doc! {"_id": partition}, change)
@@ -170,6 +191,20 @@ pub(super) async fn claim(
         partition,
         epoch: found.get_i64("epoch").map_err(|_| gone())?,
         next: checkpoint.next,
-        server_session: Arc::new(Mutex::new(server_session)),
     })
+}
+
+/// Says that nothing of these partitions is open in our session any more: it goes on with others, and
+/// whoever claims these next must not end it.
+///
+/// # Errors
+/// As the database. Then the next claim ends a transaction of ours, which is tried again.
+pub(super) async fn release(mongo: &Mongo, claims: &[Claim]) -> Result<(), DatabaseError> {
+    let collection = mongo.checkpoint();
+    for claim in claims {
+        let ours = doc! {"_id": claim.partition, "epoch": claim.epoch};
+        let releasing = collection.update_one(ours, doc! {"$unset": {"lsid": ""}});
+        mongo.limited("release a partition", releasing).await?;
+    }
+    Ok(())
 }

@@ -22,9 +22,9 @@ use crate::telemetry::{Away, EngineState};
 use crate::writer::{RunMode, Stop};
 
 use self::session::{Session, next_offsets};
-use super::checkpoint;
-use super::failure::FailureKind;
-use super::lane::Lane;
+use super::checkpoint::{self, ServerSession};
+use super::failure::{DatabaseError, FailureKind};
+use super::lane::Lanes;
 use super::{MirrorError, MirrorParts, Summary};
 
 /// Wait for messages when nothing is in hand: bounds how late a stop is noticed.
@@ -141,20 +141,24 @@ impl Engine {
     fn session(&mut self) -> Result<(), MirrorError> {
         let topic = self.identify()?;
         let (mongo, plan) = (self.parts.mongo.clone(), self.parts.plan.clone());
+        let lanes = self.parts.limits.transactions;
         let opening = self.parts.runtime.spawn(async move {
             mongo.prepare(&plan).await?;
-            checkpoint::read(&mongo).await
+            let mut server_sessions = Vec::new();
+            for _ in 0..lanes {
+                server_sessions.push(ServerSession::start(&mongo).await?);
+            }
+            Ok::<_, DatabaseError>((checkpoint::read(&mongo).await?, server_sessions))
         });
-        let checkpoints = self.wait_for(opening)??;
+        let (checkpoints, server_sessions) = self.wait_for(opening)??;
         checkpoint::refuse_recreated(checkpoints.values(), &topic)?;
         let mut session = Session {
             id: self.parts.chance.hex_id(),
-            lanes: BTreeMap::new(),
+            lanes: Lanes::new(server_sessions, &self.parts.limits),
             claiming: None,
             looking: None,
             written: next_offsets(&checkpoints),
             looked_at: Duration::ZERO,
-            served: -1,
         };
         tracing::info!(
             session = session.id,
@@ -211,11 +215,11 @@ impl Engine {
             self.look(session)?;
             if self.told_to_stop() {
                 self.parts.metrics.state(EngineState::Draining);
-                let all: Vec<i32> = session.lanes.keys().copied().collect();
+                let all: Vec<i32> = session.lanes.partitions().collect();
                 return self.drain(session, &all);
             }
             self.dispatch(session, None);
-            let held: usize = session.lanes.values().map(Lane::bytes).sum();
+            let held = session.lanes.bytes();
             self.parts.metrics.memory(held as u64, 0);
             self.set_paused(held >= self.parts.limits.budget_bytes)?;
             if self.reached_end(session) {
@@ -225,19 +229,15 @@ impl Engine {
     }
 
     fn poll(&mut self, session: &mut Session) -> Result<(), MirrorError> {
-        let is_busy = session.claiming.is_some() || session.lanes.values().any(Lane::is_busy);
+        let is_busy = session.claiming.is_some() || session.lanes.is_busy();
         let wait = if is_busy { BUSY_WAIT } else { IDLE_WAIT };
         let (lanes, limits) = (&mut session.lanes, &self.parts.limits);
         let now = self.parts.clock.monotonic();
         let polled = self.parts.source.poll(wait, &mut |message| {
-            if let Some(lane) = lanes.get_mut(&message.partition) {
-                lane.push(&message, limits, now);
-            }
+            lanes.push(&message, limits, now);
         })?;
         for (partition, next) in &polled.ends {
-            if let Some(lane) = lanes.get_mut(partition) {
-                lane.advance(*next, now);
-            }
+            lanes.advance(*partition, *next, now);
         }
         self.events.extend(polled.events);
         self.parts.metrics.polled(self.parts.clock.monotonic());

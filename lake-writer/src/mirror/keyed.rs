@@ -15,14 +15,13 @@ use futures::StreamExt as _;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
+use super::command::{COMMAND_BYTES, Command};
 use super::prepared::{Content, Prepared, readers};
 use super::rollup::Sums;
-use super::transaction::{Command, Stopped, Writing};
+use super::transaction::{Stopped, Writing};
 
 /// Ids in one question for old documents.
 const IDS: usize = 5_000;
-/// Bytes of one command.
-const COMMAND_BYTES: usize = 8 << 20;
 
 /// A key as it stands in `_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

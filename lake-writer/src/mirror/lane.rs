@@ -1,6 +1,17 @@
-//! What is in hand of one source partition: a batch that fills, batches that wait, one in flight.
+//! What is in hand of some source partitions: a batch that fills, batches that wait, one in flight.
+//!
+//! ```text
+//! Message ─► Lanes: the one of its partition ─► open batch ─► full batches ─► one in flight
+//! ```
+//!
+//! A lane's partitions are written together: their sales meet in the same rollups, so that one update
+//! serves all of them. Its batches are written one after the other, those of several lanes at once.
+//!
+//! Owns: which lane a partition belongs to, when a batch is due.
+//! Does not own: claims and their order (`engine::partitions`), the writing (`engine::writing`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,8 +21,9 @@ use crate::source::Message;
 
 use super::Limits;
 use super::batch::Batch;
-use super::checkpoint::Claim;
+use super::checkpoint::{Claim, ServerSession};
 use super::failure::DatabaseError;
+use super::learned::Learned;
 use super::transaction::Written;
 
 /// A batch being written, the bytes that it holds, and when that began.
@@ -22,11 +34,21 @@ pub(super) struct InFlight {
     pub(super) _going_on: oneshot::Sender<()>,
 }
 
-/// One source partition that is claimed. Its batches are written one after the other.
-pub(super) struct Lane {
+/// A source partition that is claimed, and how far it is.
+pub(super) struct Held {
+    /// Its `next` is the first offset that the database does not hold.
     pub(super) claim: Claim,
-    /// First offset that the database does not hold.
-    pub(super) written: i64,
+    /// First offset that was not read.
+    pub(super) position: i64,
+    /// When the newest message that was read came to the broker.
+    pub(super) last_ms: Option<i64>,
+}
+
+/// Some source partitions that are written together.
+pub(super) struct Lane {
+    pub(super) server_session: ServerSession,
+    pub(super) held: BTreeMap<i32, Held>,
+    pub(super) learned: Arc<Mutex<Learned>>,
     pub(super) in_flight: Option<InFlight>,
     full: VecDeque<Batch>,
     open: Batch,
@@ -34,54 +56,54 @@ pub(super) struct Lane {
     since: Option<Duration>,
     /// Bytes of `full`.
     full_bytes: usize,
-    pub(super) last_ms: Option<i64>,
 }
 
 impl Lane {
-    pub(super) fn new(claim: Claim) -> Self {
+    fn new(server_session: ServerSession, limits: &Limits) -> Self {
         Self {
-            written: claim.next,
+            server_session,
+            learned: Arc::new(Mutex::new(Learned::new(limits.batch_messages))),
+            held: BTreeMap::new(),
             in_flight: None,
             full: VecDeque::new(),
-            open: Batch::new(claim.partition, claim.next),
-            claim,
+            open: Batch::default(),
             since: None,
             full_bytes: 0,
-            last_ms: None,
         }
     }
 
-    /// First offset that was not read.
-    pub(super) fn position(&self) -> i64 {
-        self.open.next
-    }
-
     /// Bytes held, those in flight included.
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         let in_flight = self.in_flight.as_ref().map_or(0, |flight| flight.bytes);
         in_flight + self.full_bytes + self.open.bytes()
     }
 
-    pub(super) fn push(&mut self, message: &Message<'_>, limits: &Limits, now: Duration) {
+    fn push(&mut self, message: &Message<'_>, limits: &Limits, now: Duration) {
+        let Some(held) = self.held.get_mut(&message.partition) else {
+            return;
+        };
+        held.position = message.offset + 1;
+        held.last_ms = message.timestamp_ms.or(held.last_ms);
         self.since.get_or_insert(now);
-        self.last_ms = message.timestamp_ms.or(self.last_ms);
         self.open.push(message);
         if self.open.len() >= limits.batch_messages || self.open.bytes() >= limits.batch_bytes {
             self.close();
         }
     }
 
-    /// There is no message before `next` any more.
-    pub(super) fn advance(&mut self, next: i64, now: Duration) {
-        if next > self.open.next {
+    fn advance(&mut self, partition: i32, next: i64, now: Duration) {
+        let Some(held) = self.held.get_mut(&partition) else {
+            return;
+        };
+        if next > held.position {
+            held.position = next;
             self.since.get_or_insert(now);
-            self.open.advance(next);
+            self.open.advance(partition, next);
         }
     }
 
     fn close(&mut self) {
-        let next = Batch::new(self.claim.partition, self.open.next);
-        let full = std::mem::replace(&mut self.open, next);
+        let full = std::mem::take(&mut self.open);
         self.full_bytes += full.bytes();
         self.full.push_back(full);
         self.since = None;
@@ -111,5 +133,111 @@ impl Lane {
     /// Whether anything was read and is not written.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.is_some() || !self.full.is_empty() || self.open.has_moved()
+    }
+}
+
+/// All lanes of a session, and which one a partition belongs to.
+pub(super) struct Lanes {
+    pub(super) all: Vec<Lane>,
+    of: BTreeMap<i32, usize>,
+}
+
+impl Lanes {
+    /// A lane for each session of the server.
+    pub(super) fn new(server_sessions: Vec<ServerSession>, limits: &Limits) -> Self {
+        let lane = |server_session| Lane::new(server_session, limits);
+        Self {
+            all: server_sessions.into_iter().map(lane).collect(),
+            of: BTreeMap::new(),
+        }
+    }
+
+    /// Which lanes these partitions are to join: those with the fewest, so that all have about as many.
+    pub(super) fn places(&self, partitions: &[i32]) -> Vec<(i32, usize)> {
+        let mut sizes: Vec<usize> = self.all.iter().map(|lane| lane.held.len()).collect();
+        let mut place = |partition: &i32| {
+            let smallest = (0..sizes.len())
+                .min_by_key(|lane| sizes[*lane])
+                .unwrap_or(0);
+            sizes[smallest] += 1;
+            (*partition, smallest)
+        };
+        partitions.iter().map(&mut place).collect()
+    }
+
+    /// Takes a claimed partition into a lane, to be read from `low` on where it has begun there.
+    /// Returns the first offset to read.
+    pub(super) fn join(&mut self, lane: usize, claim: Claim, low: i64, now: Duration) -> i64 {
+        let (partition, next) = (claim.partition, claim.next);
+        let held = Held {
+            claim,
+            position: next,
+            last_ms: None,
+        };
+        self.all[lane].held.insert(partition, held);
+        self.of.insert(partition, lane);
+        self.all[lane].advance(partition, low, now);
+        next.max(low)
+    }
+
+    /// Gives a partition up. What was read of it must have been written, or be dropped with the session.
+    pub(super) fn leave(&mut self, partition: i32) -> Option<Claim> {
+        let lane = self.of.remove(&partition)?;
+        let held = self.all[lane].held.remove(&partition);
+        held.map(|held| held.claim)
+    }
+
+    /// Partitions that are held, in order.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.of.keys().copied()
+    }
+
+    /// What is held of a partition.
+    pub(super) fn held(&self, partition: i32) -> Option<&Held> {
+        let lane = self.of.get(&partition)?;
+        self.all[*lane].held.get(&partition)
+    }
+
+    /// The lane of a partition.
+    pub(super) fn of(&self, partition: i32) -> Option<&Lane> {
+        self.of.get(&partition).map(|lane| &self.all[*lane])
+    }
+
+    /// Everything before `next` is in the database.
+    pub(super) fn written(&mut self, partition: i32, next: i64) {
+        if let Some(lane) = self.of.get(&partition)
+            && let Some(held) = self.all[*lane].held.get_mut(&partition)
+        {
+            held.claim.next = next;
+        }
+    }
+
+    /// Takes a message into the open batch of its lane; one of a partition that is not held is passed by.
+    pub(super) fn push(&mut self, message: &Message<'_>, limits: &Limits, now: Duration) {
+        if let Some(lane) = self.of.get(&message.partition) {
+            self.all[*lane].push(message, limits, now);
+        }
+    }
+
+    /// There is no message of this partition before `next` any more.
+    pub(super) fn advance(&mut self, partition: i32, next: i64, now: Duration) {
+        if let Some(lane) = self.of.get(&partition) {
+            self.all[*lane].advance(partition, next, now);
+        }
+    }
+
+    /// Whether no partition is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Whether anything was read and is not written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.all.iter().any(Lane::is_busy)
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.all.iter().map(Lane::bytes).sum()
     }
 }

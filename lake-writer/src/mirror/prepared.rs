@@ -8,7 +8,8 @@
 //! Owns: `_id`s, the shape of a dead letter, what a tombstone means.
 //! Does not own: writing (`transaction`).
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, Range};
 
 use arrow_array::ArrayRef;
 use mongodb::bson::RawDocumentBuf;
@@ -68,6 +69,7 @@ pub(super) enum Content {
 /// A message's place and what it becomes.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
+    pub(super) partition: i32,
     pub(super) offset: i64,
     /// Index of the message in its batch.
     pub(super) index: usize,
@@ -117,6 +119,7 @@ impl Prepared {
         let entries = fates.into_iter().zip(wanted.start..).map(|(fate, index)| {
             let message = batch.message(index);
             Entry {
+                partition: message.partition,
                 offset: message.offset,
                 index,
                 content: making.content(&message, fate),
@@ -143,18 +146,27 @@ pub(super) struct Counts {
     pub(super) tombstones: u64,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.documents += more.documents;
+        self.dead_letters += more.dead_letters;
+        self.tombstones += more.tombstones;
+    }
+}
+
 impl Prepared {
-    /// How many messages became what.
-    pub(super) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    /// How many messages became what, by source partition.
+    pub(super) fn counts(&self) -> BTreeMap<i32, Counts> {
+        let mut all: BTreeMap<i32, Counts> = BTreeMap::new();
         for entry in &self.entries {
+            let counts = all.entry(entry.partition).or_default();
             match entry.content {
                 Content::Document { .. } => counts.documents += 1,
                 Content::Dead(_) => counts.dead_letters += 1,
                 Content::Tombstone(_) => counts.tombstones += 1,
             }
         }
-        counts
+        all
     }
 }
 

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
@@ -23,20 +24,20 @@ use mongodb::bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 
 use crate::table::{KAFKA_OFFSET, KAFKA_PARTITION};
 
-use super::checkpoint::{self, Claim};
+use super::checkpoint::{self, Claim, ServerSession};
+use super::command::{COMMAND_BYTES, Command};
 use super::database::Mongo;
 use super::failure::{DatabaseError, FailureKind};
+use super::learned::Learned;
 use super::plan::{Id, Plan, Rollup};
 use super::prepared::{document_of, readers};
 use super::rollup::GRAINS;
-use super::transaction::{Command, Stopped, Tries, Writing};
+use super::transaction::{Stopped, Tries, Writing};
 use super::verify::rollups::{complete_from, start_of};
 
 const DAY_MS: i64 = 86_400_000;
 /// Documents of one command.
 const BATCH: usize = 1_000;
-/// Bytes of one command.
-const COMMAND_BYTES: usize = 8 << 20;
 /// Minutes whose rollups one transaction replaces.
 const SLICE_MS: i64 = 10 * 60_000;
 /// Why the server has not taken a document: it would not take it now.
@@ -60,8 +61,10 @@ pub struct Rebuilt {
 #[derive(Debug)]
 pub struct Rebuild {
     mongo: Mongo,
-    plan: std::sync::Arc<Plan>,
-    claims: Vec<Claim>,
+    plan: Arc<Plan>,
+    claims: BTreeMap<i32, Claim>,
+    /// Once it is claimed, the one in which its transactions run.
+    server_session: Option<ServerSession>,
     topic_id: String,
     /// First offset of each partition that is left alone.
     limits: BTreeMap<i32, i64>,
@@ -75,7 +78,7 @@ impl Rebuild {
     /// # Errors
     /// [`FailureKind::Unfit`] for documents under keys, for a mirror without rollups' time, and for
     /// one that was never begun.
-    pub async fn look(mongo: Mongo, plan: std::sync::Arc<Plan>) -> Result<Self, DatabaseError> {
+    pub async fn look(mongo: Mongo, plan: Arc<Plan>) -> Result<Self, DatabaseError> {
         const ACTION: &str = "look at the mirror";
         let unfit = |reason: &str| Err(DatabaseError::new(FailureKind::Unfit, ACTION, reason));
         if plan.id != Id::Offset {
@@ -102,7 +105,8 @@ impl Rebuild {
         let limits = limits.collect();
         let refused = refused(&mongo).await?;
         Ok(Self {
-            claims: Vec::new(),
+            claims: BTreeMap::new(),
+            server_session: None,
             mongo,
             plan,
             topic_id,
@@ -143,10 +147,13 @@ impl Rebuild {
     /// # Errors
     /// As the database.
     pub async fn claim(&mut self, session: &str) -> Result<(), DatabaseError> {
+        let server_session = ServerSession::start(&self.mongo).await?;
         for partition in self.limits.keys() {
-            let claim = checkpoint::claim(&self.mongo, *partition, session).await?;
-            self.claims.push(claim);
+            let claim =
+                checkpoint::claim(&self.mongo, *partition, session, &server_session).await?;
+            self.claims.insert(*partition, claim);
         }
+        self.server_session = Some(server_session);
         Ok(())
     }
 
@@ -319,15 +326,17 @@ impl Rebuild {
         length_ms: i64,
         span: Range<i64>,
     ) -> Result<(), Stopped> {
-        let Some(first) = self.claims.first() else {
+        let Some(server_session) = &self.server_session else {
             return Ok(());
         };
         let writing = Writing {
             mongo: self.mongo.clone(),
             plan: self.plan.clone(),
-            claim: first.clone(),
+            server_session: server_session.clone(),
+            claims: self.claims.clone(),
+            learned: Arc::new(Mutex::new(Learned::new(BATCH))),
         };
-        let mut session = first.server_session.lock().await;
+        let mut session = server_session.session.lock().await;
         self.mongo
             .limited(ACTION, session.start_transaction())
             .await?;
@@ -357,7 +366,7 @@ impl Rebuild {
         span: Range<i64>,
     ) -> Result<(), Stopped> {
         // Held for the transaction: a claim of another mirror conflicts with it.
-        for claim in &self.claims {
+        for claim in self.claims.values() {
             let held = doc! {"q": {"_id": claim.partition, "epoch": claim.epoch}, "u": {"$inc": {"rebuilt": 1_i64}}};
             let command = doc! {"update": self.mongo.beside("_checkpoint"), "updates": [held]};
             let reply = writing.run(session, ACTION, raw(&command)?).await?;
@@ -450,7 +459,7 @@ impl Rebuild {
     }
 
     async fn is_still_ours(&self) -> Result<(), DatabaseError> {
-        for claim in &self.claims {
+        for claim in self.claims.values() {
             let query = doc! {"_id": claim.partition, "epoch": claim.epoch};
             let found = self
                 .mongo

@@ -1,14 +1,16 @@
 //! Sums by minute and by day.
 //!
 //! ```text
-//! rows that come, documents that go ─► Sums ─► updates of <collection>_rollup_minute and _rollup_day
+//! rows that come, documents that go ─► Sums ─► totals, into <collection>_rollup_minute and _rollup_day
 //! ```
 //!
 //! Owns: buckets, exact sums, the shape of a rollup document.
-//! Does not own: the transaction in which they are written.
+//! Does not own: the transaction in which they are written, and how (`totals`).
 //!
-//! A rollup document holds a *part* of a bucket's sums, one part for each source partition, told
-//! apart inside `_id`: so transactions of two source partitions never update one document.
+//! A rollup document holds a *part* of a bucket's sums, told apart inside `_id` by the lowest source
+//! partition of the lane that writes it: so transactions of two lanes never update one document.
+
+use std::ops::Range;
 
 use hashbrown::HashMap;
 use mongodb::bson::{RawBsonRef, RawDocument};
@@ -119,8 +121,8 @@ impl Sums {
         }
     }
 
-    /// The sums of one kind of bucket that are not nothing: start, `by` fields, what to add.
-    pub(super) fn of_grain(&self, grain: usize) -> impl Iterator<Item = (i64, &[u8], &Delta)> {
+    /// The sums of one kind of bucket that are not nothing.
+    pub(super) fn of_grain(&self, grain: usize) -> impl Iterator<Item = Addend<'_>> {
         let there = |(_, delta): &(&Vec<u8>, &Delta)| !delta.is_nothing();
         self.grains[grain].iter().filter(there).map(|(key, delta)| {
             let (bucket, by) = key.split_at(BUCKET);
@@ -130,40 +132,74 @@ impl Sums {
     }
 }
 
-/// Writes one update of an `update` command's list: `{q, u, upsert: true}`.
-pub(super) fn write_update(
-    writer: &mut Writer,
-    name: &str,
-    part: i32,
-    names: &[(&str, Option<i8>)],
-    (bucket, by, delta): (i64, &[u8], &Delta),
-) {
-    let update = writer.begin_document(name);
-    let query = writer.begin_document("q");
-    let id = writer.begin_document("_id");
-    writer.date("bucket", bucket);
-    writer.document("by", by);
-    writer.int32("part", part);
-    writer.end(id);
-    writer.end(query);
-    let change = writer.begin_document("u");
-    let increments = writer.begin_document("$inc");
-    writer.int64("count", delta.count);
-    for ((name, scale), sum) in names.iter().zip(&delta.sums) {
-        match scale {
-            Some(scale) => writer.decimal(name, decimal::encode(*sum, *scale)),
-            // Ints of one batch: far from 64 bits.
-            None => writer.int64(name, i64::try_from(*sum).unwrap_or(i64::MAX)),
+/// Sums of one rollup document, and which one that is: start, `by` fields, what to add.
+pub(super) type Addend<'a> = (i64, &'a [u8], &'a Delta);
+
+/// How rollup documents of one mirror and part are written.
+pub(super) struct Shape<'a> {
+    /// Names of sums, and the scale of those that are decimals.
+    pub(super) sums: Vec<(&'a str, Option<i8>)>,
+    pub(super) part: i32,
+}
+
+impl Shape<'_> {
+    /// `{bucket, by, part}` under a name: what is unique of a rollup document.
+    /// Returns where it lies.
+    pub(super) fn write_id(
+        &self,
+        writer: &mut Writer,
+        name: &str,
+        bucket: i64,
+        by: &[u8],
+    ) -> Range<usize> {
+        let id = writer.begin_document(name);
+        writer.date("bucket", bucket);
+        writer.document("by", by);
+        writer.int32("part", self.part);
+        writer.end(id)
+    }
+
+    /// A document that is not there yet, as an element of an `insert` command's list.
+    pub(super) fn write_new(&self, writer: &mut Writer, name: &str, addend: Addend<'_>) {
+        let (bucket, by, delta) = addend;
+        let document = writer.begin_document(name);
+        self.write_id(writer, "_id", bucket, by);
+        writer.date("bucket", bucket);
+        writer.elements(by);
+        self.write_sums(writer, delta);
+        writer.end(document);
+    }
+
+    /// An update of an `update` command's list: `{q, u, upsert: true}`.
+    pub(super) fn write_update(&self, writer: &mut Writer, name: &str, addend: Addend<'_>) {
+        let (bucket, by, delta) = addend;
+        let update = writer.begin_document(name);
+        let query = writer.begin_document("q");
+        self.write_id(writer, "_id", bucket, by);
+        writer.end(query);
+        let change = writer.begin_document("u");
+        let increments = writer.begin_document("$inc");
+        self.write_sums(writer, delta);
+        writer.end(increments);
+        let fixed = writer.begin_document("$setOnInsert");
+        writer.date("bucket", bucket);
+        writer.elements(by);
+        writer.end(fixed);
+        writer.end(change);
+        writer.boolean("upsert", true);
+        writer.end(update);
+    }
+
+    fn write_sums(&self, writer: &mut Writer, delta: &Delta) {
+        writer.int64("count", delta.count);
+        for ((name, scale), sum) in self.sums.iter().zip(&delta.sums) {
+            match scale {
+                Some(scale) => writer.decimal(name, decimal::encode(*sum, *scale)),
+                // Ints of one batch: far from 64 bits.
+                None => writer.int64(name, i64::try_from(*sum).unwrap_or(i64::MAX)),
+            }
         }
     }
-    writer.end(increments);
-    let fixed = writer.begin_document("$setOnInsert");
-    writer.date("bucket", bucket);
-    writer.elements(by);
-    writer.end(fixed);
-    writer.end(change);
-    writer.boolean("upsert", true);
-    writer.end(update);
 }
 
 #[cfg(test)]
@@ -297,19 +333,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_update_adds_and_names_what_is_new() {
+    /// The document that `write` makes of one sale, as element `0` of a list.
+    fn written(write: fn(&Shape<'_>, &mut Writer, &str, Addend<'_>)) -> Document {
         let plan = plan();
         let (sums, _) = summed(&plan, &[(60_000_001, Some("Corse".into()), 1_205, Some(3))]);
+        let shape = Shape {
+            sums: vec![("amount", Some(2)), ("quantity", None)],
+            part: 4,
+        };
         let mut writer = Writer::default();
         let open = writer.begin();
-        let names = [("amount", Some(2)), ("quantity", None)];
-        for entry in sums.of_grain(0) {
-            write_update(&mut writer, "0", 4, &names, entry);
+        for addend in sums.of_grain(0) {
+            write(&shape, &mut writer, "0", addend);
         }
         writer.end(open);
         let raw = RawDocumentBuf::from_bytes(writer.bytes).expect("a document");
-        let found = Document::try_from(&*raw).expect("sound BSON");
+        Document::try_from(&*raw).expect("sound BSON")
+    }
+
+    #[test]
+    fn an_update_adds_and_names_what_is_new() {
         let bucket = mongodb::bson::DateTime::from_millis(60_000);
         let amount: mongodb::bson::Decimal128 = "12.05".parse().expect("a decimal");
         let expected = mongodb::bson::doc! {"0": {
@@ -320,6 +363,24 @@ mod tests {
             },
             "upsert": true,
         }};
-        assert_eq!(found, expected);
+        assert_eq!(
+            written(|shape, writer, name, addend| shape.write_update(writer, name, addend)),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_new_document_is_what_the_update_would_have_made() {
+        let bucket = mongodb::bson::DateTime::from_millis(60_000);
+        let amount: mongodb::bson::Decimal128 = "12.05".parse().expect("a decimal");
+        let expected = mongodb::bson::doc! {"0": {
+            "_id": {"bucket": bucket, "by": {"region": "Corse"}, "part": 4},
+            "bucket": bucket, "region": "Corse",
+            "count": 1_i64, "amount": amount, "quantity": 3_i64,
+        }};
+        assert_eq!(
+            written(|shape, writer, name, addend| shape.write_new(writer, name, addend)),
+            expected
+        );
     }
 }

@@ -1,20 +1,20 @@
 //! One batch, the rollups that it changes and its offsets, in one transaction.
 //!
 //! ```text
-//! Batch ─► Prepared ─► checkpoint (offset and epoch as expected?) ─► documents, dead letters,
+//! Batch ─► Prepared ─► checkpoints (offsets and epochs as expected?) ─► documents, dead letters,
 //!          rollups ─► commit ─► Written
 //! ```
 //!
 //! Owns: the order of a transaction's commands, and what follows when one of them fails.
-//! Does not own: claims (`checkpoint`), what the commands write (`prepared`, `rollup`, `keyed`).
+//! Does not own: claims (`checkpoint`), what the commands write (`prepared`, `totals`, `keyed`).
 //!
-//! The checkpoint goes first: a conflict with a later claim shows before any document is sent. A
+//! The checkpoints go first: a conflict with a later claim shows before any document is sent. A
 //! document that the server refuses ends the transaction; the next one ends with that document as a
 //! dead letter, and what follows it is written by the one after.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mongodb::ClientSession;
@@ -22,17 +22,17 @@ use mongodb::bson::{Bson, Document, RawDocumentBuf};
 use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 
 use super::batch::Batch;
-use super::bytes::Writer;
-use super::checkpoint::Claim;
+use super::checkpoint::{Claim, ServerSession};
+use super::command::{COMMAND_BYTES, Command};
 use super::database::{self, Mongo};
 use super::failure::{DatabaseError, FailureKind};
 use super::keyed;
+use super::learned::Learned;
 use super::plan::{Id, Plan};
-use super::prepared::{Content, Prepared, Refusal, readers};
-use super::rollup::{self, GRAINS, Sums};
+use super::prepared::{Content, Counts, Prepared, Refusal, readers};
+use super::rollup::Sums;
+use super::totals;
 
-/// Bytes of one command; a server takes 16 MiB and a little, and one document may be that large.
-const COMMAND_BYTES: usize = 8 << 20;
 /// Times that a transaction which a conflict has ended is tried again before the session is given up.
 const TRIES: u32 = 6;
 /// Entries of a transaction that is not made smaller when conflicts end it.
@@ -45,20 +45,20 @@ const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// parts of an index, too large, validation, duplicate key.
 const REFUSALS: [i32; 8] = [2, 9, 52, 56, 171, 10_334, 121, DUPLICATE_KEY];
 const VALIDATION: i32 = 121;
-const WRITE_CONFLICT: i32 = 112;
+/// `WriteConflict`, and `TransactionTooLargeForCache`, as which newer servers tell what older ones tell as
+/// a conflict.
+const CONFLICTS: [i32; 2] = [112, 388];
 const DUPLICATE_KEY: i32 = 11_000;
 /// A command or transaction that is too large as a whole: `TransactionTooLarge`, `BSONObjectTooLarge`.
 const TOO_LARGE: [i32; 2] = [257, 10_334];
 
 /// What was written by the transactions of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
-    pub(super) partition: i32,
-    pub(super) next: i64,
+    /// By source partition of which anything was written, the first offset that is not.
+    pub(super) next: BTreeMap<i32, i64>,
     pub(super) transactions: u64,
-    pub(super) documents: u64,
-    pub(super) dead_letters: u64,
-    pub(super) tombstones: u64,
+    pub(super) counts: Counts,
     pub(super) bytes: u64,
     pub(super) unknown_fields: u64,
 }
@@ -89,7 +89,7 @@ impl Stopped {
         let told = DatabaseError::of(action, error);
         match database::code(error) {
             Some(code) if TOO_LARGE.contains(&code) => Self::TooLarge(told.reason),
-            Some(WRITE_CONFLICT) => Self::Conflict(told),
+            Some(code) if CONFLICTS.contains(&code) => Self::Conflict(told),
             _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Self::Again(told),
             _ => Self::Failed(told),
         }
@@ -131,12 +131,22 @@ impl Tries {
 /// Picks entries, and says where their bytes lie.
 type Chosen = fn(&Content) -> Option<Range<usize>>;
 
-/// Where a batch is written, and under which claim.
+/// Where a batch is written, and under which claims.
 #[derive(Clone, Debug)]
 pub(super) struct Writing {
     pub(super) mongo: Mongo,
     pub(super) plan: Arc<Plan>,
-    pub(super) claim: Claim,
+    pub(super) server_session: ServerSession,
+    /// By source partition; they stand where the batch begins. The lowest one names the part of the
+    /// rollups to which sums are added: no other lane, of this mirror or another, has it.
+    pub(super) claims: BTreeMap<i32, Claim>,
+    pub(super) learned: Arc<Mutex<Learned>>,
+}
+
+/// Offsets of one source partition that a transaction covers.
+struct Step {
+    claim: Claim,
+    offsets: Range<i64>,
 }
 
 impl Writing {
@@ -146,27 +156,22 @@ impl Writing {
     /// # Errors
     /// After any error the outcome of the last transaction may be unknown: the checkpoint tells.
     pub(super) async fn write(&self, batch: &Batch) -> Result<Written, DatabaseError> {
-        let mut written = Written {
-            partition: batch.partition,
-            next: batch.start,
-            ..Written::default()
-        };
-        let mut wanted = 0..batch.len();
+        let mut written = Written::default();
+        let mut wanted = 0..self.most().min(batch.len());
         let mut refused: HashMap<usize, Refusal> = HashMap::new();
         loop {
             let refusal_of = |index| refused.get(&index).cloned();
             let prepared = Prepared::of(&self.plan, batch, wanted.clone(), refusal_of);
-            let next = match prepared.next_index {
-                all if all == batch.len() => batch.next,
-                part => batch.message(part).offset,
-            };
-            match self.settle(&prepared, written.next..next).await {
+            let steps = self.steps(&written.next, &batch.ends_before(prepared.next_index));
+            match self.settle(&prepared, &steps).await {
                 Ok(()) => {
-                    written.add(&prepared, next);
-                    if prepared.next_index == batch.len() {
+                    written.add(&prepared, &steps);
+                    let next = prepared.next_index;
+                    if next == batch.len() {
                         return Ok(written);
                     }
-                    wanted = prepared.next_index..batch.len();
+                    self.learn(Learned::went_well);
+                    wanted = next..(next + self.most()).min(batch.len());
                 }
                 Err(Stopped::Refused(entry, refusal)) => {
                     let index = prepared.entries[entry].index;
@@ -179,6 +184,7 @@ impl Writing {
                 // What a server cannot keep in its cache it rolls back as a conflict, each time.
                 Err(Stopped::Conflict(error)) if prepared.entries.len() > SMALL => {
                     tracing::debug!(%error, "half of it is tried");
+                    self.learn(|learned| learned.too_many(prepared.entries.len()));
                     wanted.end = wanted.start + prepared.entries.len() / 2;
                 }
                 Err(Stopped::TooLarge(detail)) => {
@@ -191,25 +197,55 @@ impl Writing {
         }
     }
 
+    fn most(&self) -> usize {
+        self.learned.lock().expect("nobody panics with it").most()
+    }
+
+    fn learn(&self, lesson: impl FnOnce(&mut Learned)) {
+        lesson(&mut self.learned.lock().expect("nobody panics with it"));
+    }
+
+    /// From where to where the checkpoints move that move at all; `written` is what was written of the
+    /// batch before.
+    fn steps(&self, written: &BTreeMap<i32, i64>, to: &BTreeMap<i32, i64>) -> Vec<Step> {
+        let step = |(partition, end): (&i32, &i64)| {
+            let claim = self.claims.get(partition)?;
+            let start = written.get(partition).copied().unwrap_or(claim.next);
+            (*end > start).then(|| Step {
+                claim: *claim,
+                offsets: start..*end,
+            })
+        };
+        to.iter().filter_map(step).collect()
+    }
+
+    /// The part of the rollups that sums are added to.
+    pub(super) fn part(&self) -> i32 {
+        self.claims.keys().next().copied().unwrap_or(0)
+    }
+
     /// Tries a transaction until it is committed, or cannot be.
-    async fn settle(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {
+    async fn settle(&self, prepared: &Prepared, steps: &[Step]) -> Result<(), Stopped> {
         let mut tries = Tries::default();
         loop {
-            let Err(stopped) = self.attempt(prepared, offsets.clone()).await else {
+            let Err(stopped) = self.attempt(prepared, steps).await else {
                 return Ok(());
             };
-            if !tries.another(&stopped).await {
+            // A large one that conflicts is halved instead.
+            let is_halved =
+                matches!(stopped, Stopped::Conflict(_)) && prepared.entries.len() > SMALL;
+            if is_halved || !tries.another(&stopped).await {
                 return Err(stopped);
             }
         }
     }
 
-    async fn attempt(&self, prepared: &Prepared, offsets: Range<i64>) -> Result<(), Stopped> {
+    async fn attempt(&self, prepared: &Prepared, steps: &[Step]) -> Result<(), Stopped> {
         const ACTION: &str = "begin a transaction";
-        let mut session = self.claim.server_session.lock().await;
+        let mut session = self.server_session.session.lock().await;
         let begun = session.start_transaction();
         self.mongo.limited(ACTION, begun).await?;
-        let outcome = match self.fill(&mut session, prepared, offsets).await {
+        let outcome = match self.fill(&mut session, prepared, steps).await {
             Ok(()) => self.commit(&mut session).await,
             Err(stopped) => Err(stopped),
         };
@@ -225,9 +261,9 @@ impl Writing {
         &self,
         session: &mut ClientSession,
         prepared: &Prepared,
-        offsets: Range<i64>,
+        steps: &[Step],
     ) -> Result<(), Stopped> {
-        self.advance(session, prepared, offsets).await?;
+        self.advance(session, prepared, steps).await?;
         let mut sums = Sums::default();
         match self.plan.id {
             Id::Offset => self.insert_documents(session, prepared, &mut sums).await?,
@@ -240,48 +276,44 @@ impl Writing {
         let collection = self.mongo.beside("_dead");
         self.insert(session, "write dead letters", &collection, prepared, dead)
             .await?;
-        self.add_sums(session, &sums).await
+        totals::add(self, session, &sums).await
     }
 
-    /// Moves the checkpoint, on condition that it stands where it should and is still ours.
+    /// Moves the checkpoints, on condition that each stands where it should and is still ours.
     async fn advance(
         &self,
         session: &mut ClientSession,
         prepared: &Prepared,
-        offsets: Range<i64>,
+        steps: &[Step],
     ) -> Result<(), Stopped> {
-        const ACTION: &str = "move the checkpoint";
-        let Claim {
-            partition, epoch, ..
-        } = self.claim;
+        const ACTION: &str = "move the checkpoints";
         let counts = prepared.counts();
         let mut command = Command::new("update", &self.mongo.beside("_checkpoint"), "updates");
-        let writer = &mut command.writer;
-        let update = writer.begin_document("0");
-        let query = writer.begin_document("q");
-        writer.int32("_id", partition);
-        writer.int64("next", offsets.start);
-        writer.int64("epoch", epoch);
-        writer.end(query);
-        let change = writer.begin_document("u");
-        let set = writer.begin_document("$set");
-        writer.int64("next", offsets.end);
-        writer.end(set);
-        let add = writer.begin_document("$inc");
-        writer.int64("documents", counts.documents.cast_signed());
-        writer.int64("dead_letters", counts.dead_letters.cast_signed());
-        writer.int64("tombstones", counts.tombstones.cast_signed());
-        writer.end(add);
-        writer.end(change);
-        writer.end(update);
+        for step in steps {
+            let name = command.next_name();
+            let partition = step.claim.partition;
+            let counts = counts.get(&partition).copied().unwrap_or_default();
+            write_step(&mut command, &name, step, counts);
+        }
         let reply = self.run(session, ACTION, command.finish()).await?;
-        if matches!(reply.get_i32("n"), Ok(1)) {
+        let moved = reply
+            .get_i32("n")
+            .ok()
+            .and_then(|n| usize::try_from(n).ok());
+        if moved == Some(steps.len()) {
             return Ok(());
         }
+        let of = |step: &Step| {
+            let Step { claim, offsets } = step;
+            format!(
+                "{} at offset {} under epoch {}",
+                claim.partition, offsets.start, claim.epoch
+            )
+        };
+        let expected: Vec<String> = steps.iter().map(of).collect();
         let reason = format!(
-            "partition {partition} is no longer at offset {} under epoch {epoch}: another mirror has \
-             claimed it",
-            offsets.start
+            "another mirror has claimed one of these partitions since: {}",
+            expected.join(", ")
         );
         Err(DatabaseError::new(FailureKind::Fenced, ACTION, reason).into())
     }
@@ -339,35 +371,6 @@ impl Writing {
             return Ok(());
         }
         self.send(session, action, command, &entries).await
-    }
-
-    async fn add_sums(&self, session: &mut ClientSession, sums: &Sums) -> Result<(), Stopped> {
-        const ACTION: &str = "add to the rollups";
-        let Some(rollup) = &self.plan.rollup else {
-            return Ok(());
-        };
-        let sum = rollup.sum.iter();
-        let names: Vec<_> = sum
-            .map(|sum| (self.plan.name(sum.column), sum.scale))
-            .collect();
-        for (grain, (suffix, _)) in GRAINS.into_iter().enumerate() {
-            let collection = self.mongo.beside(suffix);
-            let mut command = Command::new("update", &collection, "updates");
-            for entry in sums.of_grain(grain) {
-                let name = command.next_name();
-                let part = self.claim.partition;
-                rollup::write_update(&mut command.writer, &name, part, &names, entry);
-                if command.bytes() > COMMAND_BYTES {
-                    let next = Command::new("update", &collection, "updates");
-                    let full = std::mem::replace(&mut command, next);
-                    self.run(session, ACTION, full.finish()).await?;
-                }
-            }
-            if command.count > 0 {
-                self.run(session, ACTION, command.finish()).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Runs a command that writes entries; `entries` are their indexes.
@@ -468,63 +471,39 @@ impl Writing {
 }
 
 impl Written {
-    fn add(&mut self, prepared: &Prepared, next: i64) {
-        let counts = prepared.counts();
-        self.next = next;
+    fn add(&mut self, prepared: &Prepared, steps: &[Step]) {
+        for step in steps {
+            self.next.insert(step.claim.partition, step.offsets.end);
+        }
         self.transactions += 1;
-        self.documents += counts.documents;
-        self.dead_letters += counts.dead_letters;
-        self.tombstones += counts.tombstones;
+        for counts in prepared.counts().values() {
+            self.counts += *counts;
+        }
         self.bytes += prepared.bytes.len() as u64;
         self.unknown_fields += prepared.unknown_fields;
     }
 }
 
-/// A write command that is being filled.
-pub(super) struct Command {
-    pub(super) writer: Writer,
-    whole: super::bytes::Open,
-    list: super::bytes::Open,
-    count: usize,
-}
-
-impl Command {
-    /// `{verb: collection, ordered: true, list: [`
-    pub(super) fn new(verb: &str, collection: &str, list: &str) -> Self {
-        let mut writer = Writer::default();
-        let whole = writer.begin();
-        writer.string(verb, collection);
-        writer.boolean("ordered", true);
-        let list = writer.begin_array(list);
-        Self {
-            writer,
-            whole,
-            list,
-            count: 0,
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.writer.bytes.len()
-    }
-
-    /// The name of the next element of the list, which is then written.
-    pub(super) fn next_name(&mut self) -> String {
-        self.count += 1;
-        (self.count - 1).to_string()
-    }
-
-    pub(super) fn push(&mut self, document: &[u8]) {
-        let name = self.next_name();
-        self.writer.document(&name, document);
-    }
-
-    pub(super) fn finish(mut self) -> RawDocumentBuf {
-        self.writer.end(self.list);
-        self.writer.end(self.whole);
-        RawDocumentBuf::from_bytes(self.writer.bytes)
-            .expect("a document that was closed has its length and its end")
-    }
+/// One update of a checkpoint: `{q: {_id, next, epoch}, u: {$set, $inc}}`.
+fn write_step(command: &mut Command, name: &str, step: &Step, counts: Counts) {
+    let writer = &mut command.writer;
+    let update = writer.begin_document(name);
+    let query = writer.begin_document("q");
+    writer.int32("_id", step.claim.partition);
+    writer.int64("next", step.offsets.start);
+    writer.int64("epoch", step.claim.epoch);
+    writer.end(query);
+    let change = writer.begin_document("u");
+    let set = writer.begin_document("$set");
+    writer.int64("next", step.offsets.end);
+    writer.end(set);
+    let add = writer.begin_document("$inc");
+    writer.int64("documents", counts.documents.cast_signed());
+    writer.int64("dead_letters", counts.dead_letters.cast_signed());
+    writer.int64("tombstones", counts.tombstones.cast_signed());
+    writer.end(add);
+    writer.end(change);
+    writer.end(update);
 }
 
 fn first_write_error(reply: &Document) -> Option<&Document> {

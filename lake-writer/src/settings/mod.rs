@@ -298,14 +298,15 @@ settings_table! {
         id: String = "offset".into(),
         /// The mirror's consumer group; `<source.kafka.group_id>-mirror` unless set.
         group_id: Option<String> = None,
-        /// Messages that one transaction writes at most.
-        batch_max_messages: u64 = 1_000,
+        /// Messages that one transaction writes at most. Where the server's cache is too small for that, it
+        /// is halved until it fits.
+        batch_max_messages: u64 = 10_000,
         /// Bytes of messages that one transaction writes at most, where one message has not more.
         batch_max_bytes: u64 = 8 << 20,
         /// Milliseconds that a message waits for others of its transaction at most.
         batch_max_age_ms: u64 = 100,
-        /// Transactions in flight, each of another source partition.
-        transactions: u64 = 4,
+        /// Transactions in flight, each of its own source partitions. Fewer make fewer rollup documents.
+        transactions: u64 = 2,
         /// Bytes of messages held that are not written yet; when it is reached, reading pauses.
         budget_bytes: u64 = 64 << 20,
         /// Milliseconds after which a call to the database counts as failed, its outcome unknown.

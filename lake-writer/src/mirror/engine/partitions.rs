@@ -2,16 +2,19 @@
 //! given back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::mirror::MirrorError;
 use crate::mirror::checkpoint::{self, Claim};
-use crate::mirror::lane::Lane;
 use crate::settings::FirstStart;
 use crate::source::{SourceError, SourceEvent, TopicIdentity, Watermarks};
 use crate::telemetry::{Away, EngineState};
 
 use super::Engine;
 use super::session::{Claiming, Session};
+
+/// Longest wait for partitions to be released, in the middle of a rebalance.
+const RELEASE_WAIT: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(super) fn handle(
@@ -27,14 +30,17 @@ impl Engine {
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(?partitions, "revoked from the mirror");
                 let drained = self.drain(session, &partitions);
-                self.forget(session, &partitions)?;
-                if let Err(MirrorError::DrainTimeout(waited)) = drained {
-                    return Err(MirrorError::Source(SourceError::Transient {
-                        action: "write before giving partitions back".into(),
-                        reason: format!("not done within {waited:?}"),
-                    }));
+                let left = self.forget(session, &partitions)?;
+                match drained {
+                    Ok(()) => self.say_released(session, &left),
+                    Err(MirrorError::DrainTimeout(waited)) => {
+                        return Err(MirrorError::Source(SourceError::Transient {
+                            action: "write before giving partitions back".into(),
+                            reason: format!("not done within {waited:?}"),
+                        }));
+                    }
+                    Err(error) => return Err(error),
                 }
-                drained?;
             }
             SourceEvent::Lost(partitions) => {
                 tracing::warn!(?partitions, "lost without being asked; reading again");
@@ -57,14 +63,35 @@ impl Engine {
         Ok(())
     }
 
-    fn forget(&mut self, session: &mut Session, partitions: &[i32]) -> Result<(), MirrorError> {
+    /// Gives partitions up. Returns the claims under which they were held.
+    fn forget(
+        &mut self,
+        session: &mut Session,
+        partitions: &[i32],
+    ) -> Result<Vec<Claim>, MirrorError> {
+        let mut left = Vec::new();
         for partition in partitions {
             self.assigned.remove(partition);
-            session.lanes.remove(partition);
+            left.extend(session.lanes.leave(*partition));
         }
         self.parts.metrics.released(partitions);
         self.parts.source.release(partitions)?;
-        Ok(())
+        Ok(left)
+    }
+
+    /// Lets go of the server's sessions that the checkpoints of these claims name, since other partitions
+    /// go on in them. Best effort: without it the next claim ends a transaction of those.
+    fn say_released(&self, session: &Session, claims: &[Claim]) {
+        if claims.is_empty() || session.lanes.is_empty() {
+            return;
+        }
+        let releasing = checkpoint::release(&self.parts.mongo, claims);
+        let releasing = async { tokio::time::timeout(RELEASE_WAIT, releasing).await };
+        match self.parts.runtime.block_on(releasing) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "partitions were given back unreleased"),
+            Err(_) => tracing::debug!("partitions were given back unreleased: no answer in time"),
+        }
     }
 
     pub(super) fn begin_claim(
@@ -75,11 +102,9 @@ impl Engine {
         if session.claiming.is_some() {
             return Ok(());
         }
-        let unclaimed = self
-            .assigned
-            .iter()
-            .filter(|p| !session.lanes.contains_key(p));
-        let unclaimed: Vec<i32> = unclaimed.copied().collect();
+        let unclaimed = self.assigned.iter().copied();
+        let unclaimed = unclaimed.filter(|p| session.lanes.held(*p).is_none());
+        let unclaimed: Vec<i32> = unclaimed.collect();
         if unclaimed.is_empty() {
             if session.lanes.is_empty() && self.assigned.is_empty() {
                 self.parts.metrics.state(EngineState::Waiting);
@@ -102,11 +127,18 @@ impl Engine {
             first.extend(watermarks.iter().map(|(p, marks)| (*p, marks.low)));
         }
         let (mongo, topic, id) = (self.parts.mongo.clone(), topic.clone(), session.id.clone());
+        let places = session.lanes.places(&unclaimed);
+        let places = places.into_iter().map(|(partition, lane)| {
+            let server_session = session.lanes.all[lane].server_session.clone();
+            (partition, lane, server_session)
+        });
+        let places: Vec<_> = places.collect();
         let task = self.parts.runtime.spawn(async move {
             checkpoint::begin(&mongo, &topic, &first).await?;
             let mut claims = Vec::new();
-            for partition in unclaimed {
-                claims.push(checkpoint::claim(&mongo, partition, &id).await?);
+            for (partition, lane, server_session) in places {
+                let claim = checkpoint::claim(&mongo, partition, &id, &server_session).await?;
+                claims.push((lane, claim));
             }
             Ok(claims)
         });
@@ -124,7 +156,7 @@ impl Engine {
         let claims = self.finished(claiming.task)?;
         let now = self.parts.clock.monotonic();
         let mut from = Vec::new();
-        for claim in claims {
+        for (lane, claim) in claims {
             let partition = claim.partition;
             if !self.assigned.contains(&partition) {
                 continue;
@@ -132,10 +164,8 @@ impl Engine {
             let marks = claiming.watermarks[&partition];
             self.refuse_lost(&claim, marks)?;
             session.written.insert(partition, claim.next);
-            let mut lane = Lane::new(claim);
-            lane.advance(marks.low, now);
-            from.push((partition, lane.position()));
-            session.lanes.insert(partition, lane);
+            let position = session.lanes.join(lane, claim, marks.low, now);
+            from.push((partition, position));
         }
         self.parts.source.start(&from)?;
         self.succeeded();

@@ -23,24 +23,25 @@ impl Engine {
         }
         session.looked_at = now;
         let now_ms = self.parts.clock.wall_micros() / 1_000;
-        for (partition, lane) in &session.lanes {
-            let Some(high) = self.parts.source.cached_high(*partition) else {
+        for held in session.lanes.all.iter().flat_map(|lane| lane.held.values()) {
+            let partition = held.claim.partition;
+            let Some(high) = self.parts.source.cached_high(partition) else {
                 continue;
             };
-            let behind = (high - lane.written).max(0);
-            let age = match lane.last_ms {
+            let behind = (high - held.claim.next).max(0);
+            let age = match held.last_ms {
                 Some(read) if behind > 0 => u64::try_from(now_ms - read).unwrap_or(0),
                 _ => 0,
             };
-            self.parts.metrics.lag(*partition, behind);
+            self.parts.metrics.lag(partition, behind);
             self.parts
                 .metrics
-                .lag_age(*partition, Duration::from_millis(age));
+                .lag_age(partition, Duration::from_millis(age));
         }
         let others = self
             .targets
             .as_ref()
-            .is_some_and(|targets| targets.len() > session.lanes.len());
+            .is_some_and(|targets| targets.len() > session.lanes.partitions().count());
         if others && session.looking.is_none() {
             let mongo = self.parts.mongo.clone();
             let looking = async move { checkpoint::read(&mongo).await };
@@ -53,8 +54,11 @@ impl Engine {
     pub(super) fn own_targets_read(&self, session: &Session) -> bool {
         self.targets.as_ref().is_some_and(|targets| {
             let target = |partition| targets.get(partition).copied().unwrap_or(0);
-            let mut lanes = session.lanes.iter();
-            lanes.all(|(partition, lane)| lane.position() >= target(partition))
+            let mut lanes = session.lanes.all.iter();
+            lanes.all(|lane| {
+                let mut held = lane.held.iter();
+                held.all(|(partition, held)| held.position >= target(partition))
+            })
         })
     }
 

@@ -7,31 +7,30 @@ use tokio::task::JoinHandle;
 
 use crate::mirror::checkpoint::{Checkpoint, Claim};
 use crate::mirror::failure::DatabaseError;
-use crate::mirror::lane::Lane;
+use crate::mirror::lane::Lanes;
 use crate::source::Watermarks;
 
 /// One stretch between two failures.
 pub(super) struct Session {
     pub(super) id: String,
-    pub(super) lanes: BTreeMap<i32, Lane>,
+    pub(super) lanes: Lanes,
     pub(super) claiming: Option<Claiming>,
     pub(super) looking: Option<JoinHandle<Result<BTreeMap<i32, Checkpoint>, DatabaseError>>>,
     /// First offset not written, by partition, as far as is known.
     pub(super) written: BTreeMap<i32, i64>,
     pub(super) looked_at: Duration,
-    /// The partition that was served last: the next turn begins after it.
-    pub(super) served: i32,
 }
 
 pub(super) struct Claiming {
     pub(super) watermarks: BTreeMap<i32, Watermarks>,
-    pub(super) task: JoinHandle<Result<Vec<Claim>, DatabaseError>>,
+    /// Each with the lane that it is to join.
+    pub(super) task: JoinHandle<Result<Vec<(usize, Claim)>, DatabaseError>>,
 }
 
 impl Session {
     /// Stops what is under way. The checkpoint tells the next session what of it was committed.
     pub(super) fn drop_work(&mut self) {
-        for lane in self.lanes.values_mut() {
+        for lane in &mut self.lanes.all {
             lane.in_flight = None;
         }
         if let Some(claiming) = &self.claiming {

@@ -65,7 +65,7 @@ pub(super) fn read(
     let plan = sides.parts.plan;
     let offsets = OffsetRange::new(range.from, range.next);
     let rounds = [vec![(range.partition, offsets)]];
-    let mut batch = Batch::new(range.partition, range.from);
+    let mut batch = Batch::default();
     let watch = &mut *sides.watch;
     read_rounds(
         sides.reader,
@@ -73,7 +73,7 @@ pub(super) fn read(
         &mut |message| {
             batch.push(&message);
             if batch.bytes() >= BATCH_BYTES {
-                let full = std::mem::replace(&mut batch, Batch::new(range.partition, range.from));
+                let full = std::mem::take(&mut batch);
                 tell(plan, &full, sink);
             }
             Ok(())
