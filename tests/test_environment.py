@@ -186,6 +186,42 @@ def test_partitions_that_are_added_are_read(kafka, local, sales_producer, lake_w
     assert set(seen.offsets()) == set(range(7))
 
 
+def test_a_clock_that_jumps_changes_nothing(kafka, local, sales_producer, lake_writer, judge, tmp_path):
+    # GIVEN a writer whose time of day can be set, with checkpoints, sweeps and a rotation by age under way
+    first = send(sales_producer, kafka, tmp_path, 3_000, "--seed", 1)
+    config = write_config(
+        tmp_path / "w.toml", local, kafka.bootstrap, first.topic, rotation={"max_age_ms": 300},
+        log={"checkpoint_after_records": 2, "keep_records": 2, "sweep_interval_ms": 500},
+        telemetry={"log_format": "json"},
+    )  # fmt: skip
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    faked = {
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+
+    def wait_for(sent: int, after: str) -> None:
+        wait_until(lambda: _rows(lake_writer, config, local) == sent, f"all sales after {after}", 60)
+
+    sent = first.rows
+    with lake_writer.start("--config", config, "run", env=faked) as writer:
+        wait_for(sent, "the start")
+        # WHEN it is set an hour back, a day ahead, and to the year 2000
+        for seed, jump in enumerate(["-1h", "+1d", "@2000-01-01 00:00:00"], start=2):
+            clock.write_text(jump)
+            sent += send_more(sales_producer, kafka, tmp_path, first.topic, 3_000, "--seed", seed).rows
+            # THEN the writer goes on within moments, and so does who watches it
+            wait_for(sent, jump)
+        assert '"2000-01-01' in writer.log, "the clock was not faked"
+        assert writer.terminate() == 0
+        assert "panicked" not in writer.log
+    seen = judge(local)
+    assert seen.rows() == seen.distinct("sale_id") == sent
+    assert lake_writer.run("--config", config, "--output", "json", "verify").json()["clean"]
+
+
 @pytest.mark.parametrize("to", ["earliest", "latest"])
 def test_a_group_that_somebody_resets_changes_nothing(to, kafka, local, sales_producer, lake_writer, judge, tmp_path):
     first = send(sales_producer, kafka, tmp_path, 3_000, "--seed", 1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.programs import write_config
+from harness.mirror import sale
+from harness.programs import wait_until, write_config
 from harness.sales import send, send_more
 from harness.table import MISMATCH, Table, filled, places
 
@@ -165,6 +168,43 @@ def test_markers_and_aborted_messages_are_no_losses(kafka, local, sales_producer
     # AND `where` says so: the offset before the end is the marker of the last transaction
     partition, (_, high) = next((p, w) for p, w in kafka.watermarks(sales.topic).items() if w[1] > 0)
     assert table.where("--partition", partition, "--offset", high - 1)["answer"] == "gap"
+
+
+@pytest.mark.parametrize("written", ["before compaction", "after compaction"])
+def test_what_compaction_took_is_no_loss(written, kafka, local, lake_writer, judge, tmp_path):
+    # GIVEN a topic that is compacted after an hour, in which sales of one key came many times
+    compact = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01"}
+    topic = kafka.create_topic(config={**compact, "min.compaction.lag.ms": "3600000"})
+    kafka.produce(topic, [json.dumps(sale(number)) for number in range(40)], key=b"often")
+    kafka.produce(topic, [json.dumps(sale(number)) for number in range(40, 43)], key=b"thrice")
+    settings = write_config(tmp_path / "w.toml", local, kafka.bootstrap, topic)
+    table = Table(lake_writer, local, settings)
+    if written == "before compaction":
+        table.write()
+    # WHEN the hour is over; the segment in use is never compacted, so that another one has to begin
+    time.sleep(0.2)
+    kafka.produce(topic, [json.dumps(sale(43))], key=b"last")
+    kafka.configure_topic(topic, {"min.compaction.lag.ms": "0"})
+    wait_until(lambda: len(kafka.values(topic)) == 3, "the broker's cleaner", 60)
+    table.write()
+    # THEN offsets without a message are gaps, and rows that were made of them before are accepted
+    report = table.verify()
+    assert report["clean"]
+    [partition] = report["partitions"]
+    compacted = 41 if written == "before compaction" else 0
+    assert {key: partition[key] for key in ("compared", "rows", "gaps", "compacted", "missing")} == {
+        "compared": 44, "rows": 3, "gaps": 41, "compacted": compacted, "missing": 0,
+    }  # fmt: skip
+    assert judge(local).rows() == 3 + compacted
+    # AND so says `where` of a message that is gone
+    answer = table.where("--partition", 0, "--offset", 0)["answer"]
+    assert answer == ("row" if written == "before compaction" else "gap")
+    # AND a row that is lost is found all the same, where its message is still there
+    name, _ = next(iter(local.files("data").items()))
+    local.delete(f"data/{name}")
+    files, offsets = table.findings()
+    assert files == {("missing_file", f"data/{name}"): 1}
+    assert ("missing", 0, 43) in offsets or ("missing", 0, 42) in offsets
 
 
 def test_behind_retention_checksums_remain(kafka, local_table):

@@ -134,6 +134,8 @@ class Kafka(Server):
             "advertised.listeners": ",".join(f"{name}://{address}" for name, address in advertised.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{what}" for name, what in protocols.items()),
             "log.dirs": str(self.directory / "data"),
+            # A small broker compacts when there is something to compact, not some seconds later.
+            "log.cleaner.backoff.ms": "500",
         }
         return values | self.properties
 

@@ -13,7 +13,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
 
 from native_stack import Kafka
 
@@ -60,6 +67,14 @@ class KafkaCluster:
     def add_partitions(self, name: str, total: int) -> None:
         """Raises the number of partitions to `total`."""
         self._settle(self.admin.create_partitions([NewPartitions(name, total)]))
+
+    def configure_topic(self, name: str, config: Mapping[str, str]) -> None:
+        """Changes these settings of a topic."""
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
+        ]
+        topic = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        self._settle(self.admin.incremental_alter_configs([topic]))
 
     def delete_records(self, name: str, before: Mapping[int, int]) -> None:
         """Drops what lies below an offset (exclusive) of each partition, as retention would."""
