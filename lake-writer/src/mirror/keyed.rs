@@ -16,9 +16,10 @@ use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use super::command::{COMMAND_BYTES, Command};
+use super::outcome::Stopped;
 use super::prepared::{Content, Prepared, readers};
 use super::rollup::Sums;
-use super::transaction::{Stopped, Writing};
+use super::transaction::Writing;
 
 /// Ids in one question for old documents.
 const IDS: usize = 5_000;

@@ -21,6 +21,7 @@ mod validation;
 mod failure;
 mod database;
 mod checkpoint;
+mod outcome;
 mod transaction;
 mod totals;
 mod keyed;

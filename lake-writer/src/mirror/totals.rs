@@ -18,8 +18,9 @@ use mongodb::bson::{RawBsonRef, RawDocumentBuf};
 
 use super::bytes::Writer;
 use super::command::Command;
+use super::outcome::Stopped;
 use super::rollup::{Addend, GRAINS, Shape, Sums};
-use super::transaction::{Stopped, Writing};
+use super::transaction::Writing;
 
 const ACTION: &str = "add to the rollups";
 /// Sums of one command, and bytes of their `by` fields; a command holds these twice, and more.

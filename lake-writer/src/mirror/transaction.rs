@@ -15,42 +15,28 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, RawDocumentBuf};
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::bson::{Document, RawDocumentBuf};
+use mongodb::error::UNKNOWN_TRANSACTION_COMMIT_RESULT;
 
 use super::batch::Batch;
 use super::checkpoint::{Claim, ServerSession};
 use super::command::{COMMAND_BYTES, Command};
-use super::database::{self, Mongo};
+use super::database::Mongo;
 use super::failure::{DatabaseError, FailureKind};
 use super::keyed;
 use super::learned::Learned;
+use super::outcome::{FIRST_WAIT, Stopped, Tries, WriteError};
 use super::plan::{Id, Plan};
 use super::prepared::{Content, Counts, Prepared, Refusal, readers};
 use super::rollup::Sums;
 use super::totals;
 
-/// Times that a transaction which a conflict has ended is tried again before the session is given up.
-const TRIES: u32 = 6;
 /// Entries of a transaction that is not made smaller when conflicts end it.
 const SMALL: usize = 50;
 /// Times that a commit of unknown result is sent again.
 const COMMIT_TRIES: u32 = 5;
-/// First wait between two tries, doubled each time.
-const FIRST_WAIT: Duration = Duration::from_millis(10);
-/// Codes by which a server refuses one document: bad value, bad `$` or empty names, arrays in two
-/// parts of an index, too large, validation, duplicate key.
-const REFUSALS: [i32; 8] = [2, 9, 52, 56, 171, 10_334, 121, DUPLICATE_KEY];
-const VALIDATION: i32 = 121;
-/// `WriteConflict`, and `TransactionTooLargeForCache`, as which newer servers tell what older ones tell as
-/// a conflict.
-const CONFLICTS: [i32; 2] = [112, 388];
-const DUPLICATE_KEY: i32 = 11_000;
-/// A command or transaction that is too large as a whole: `TransactionTooLarge`, `BSONObjectTooLarge`.
-const TOO_LARGE: [i32; 2] = [257, 10_334];
 
 /// What was written by the transactions of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,71 +47,6 @@ pub(super) struct Written {
     pub(super) counts: Counts,
     pub(super) bytes: u64,
     pub(super) unknown_fields: u64,
-}
-
-/// How a transaction that was not committed ended.
-pub(super) enum Stopped {
-    /// An election, or a server that went away: the same again has good prospects.
-    Again(DatabaseError),
-    /// Another transaction was in the way, or the server's cache is too small for this one.
-    Conflict(DatabaseError),
-    /// This entry is not let in.
-    Refused(usize, Refusal),
-    /// All of it together is too large.
-    TooLarge(String),
-    /// This session cannot go on.
-    Failed(DatabaseError),
-}
-
-impl From<DatabaseError> for Stopped {
-    fn from(error: DatabaseError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Stopped {
-    /// What the driver's error means inside a transaction.
-    pub(super) fn of(action: &'static str, error: &Error) -> Self {
-        let told = DatabaseError::of(action, error);
-        match database::code(error) {
-            Some(code) if TOO_LARGE.contains(&code) => Self::TooLarge(told.reason),
-            Some(code) if CONFLICTS.contains(&code) => Self::Conflict(told),
-            _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => Self::Again(told),
-            _ => Self::Failed(told),
-        }
-    }
-}
-
-/// What is left of the tries of one transaction, with a wait between two that doubles.
-pub(super) struct Tries {
-    left: u32,
-    wait: Duration,
-}
-
-impl Default for Tries {
-    fn default() -> Self {
-        Self {
-            left: TRIES - 1,
-            wait: FIRST_WAIT,
-        }
-    }
-}
-
-impl Tries {
-    /// Waits, and says that the transaction is to be tried again; false when that has no prospects.
-    pub(super) async fn another(&mut self, stopped: &Stopped) -> bool {
-        let (Stopped::Again(error) | Stopped::Conflict(error)) = stopped else {
-            return false;
-        };
-        if self.left == 0 {
-            return false;
-        }
-        tracing::debug!(%error, "a transaction is tried again");
-        tokio::time::sleep(self.wait).await;
-        self.left -= 1;
-        self.wait *= 2;
-        true
-    }
 }
 
 /// Picks entries, and says where their bytes lie.
@@ -188,7 +109,12 @@ impl Writing {
                     wanted.end = wanted.start + prepared.entries.len() / 2;
                 }
                 Err(Stopped::TooLarge(detail)) => {
-                    refused.insert(wanted.start, refusal("too_large", detail));
+                    let refusal = Refusal {
+                        reason: "too_large",
+                        field: None,
+                        detail,
+                    };
+                    refused.insert(wanted.start, refusal);
                 }
                 Err(Stopped::Again(error) | Stopped::Conflict(error) | Stopped::Failed(error)) => {
                     return Err(error);
@@ -386,25 +312,17 @@ impl Writing {
             .command_in(session, action, command.finish())
             .await?;
         let reply = reply.map_err(|error| Stopped::of(action, &error))?;
-        let Some(error) = first_write_error(&reply) else {
+        let Some(error) = WriteError::first(&reply) else {
             return Ok(());
         };
-        let code = error.get_i32("code").unwrap_or(0);
-        let told = error.get_str("errmsg").unwrap_or("refused").to_owned();
-        let index = error.get_i32("index").ok();
-        let index = index.and_then(|index| usize::try_from(index).ok());
-        let entry = index.and_then(|index| entries.get(index));
-        match entry {
-            Some(_) if code == DUPLICATE_KEY && is_place(error) => {
-                Err(self.already_there(action, &told))
-            }
-            Some(entry) if REFUSALS.contains(&code) => {
-                Err(Stopped::Refused(*entry, refusal(reason(code), told)))
-            }
+        let entry = error.index.and_then(|index| entries.get(index));
+        match (entry, error.refusal()) {
+            (Some(_), _) if error.is_place() => Err(self.already_there(action, &error.told)),
+            (Some(entry), Some(refusal)) => Err(Stopped::Refused(*entry, refusal)),
             _ => Err(Stopped::Failed(DatabaseError::new(
                 FailureKind::Transient,
                 action,
-                told,
+                error.told,
             ))),
         }
     }
@@ -431,11 +349,10 @@ impl Writing {
     ) -> Result<Document, Stopped> {
         let reply = self.mongo.command_in(session, action, command).await?;
         let reply = reply.map_err(|error| Stopped::of(action, &error))?;
-        match first_write_error(&reply) {
+        match WriteError::first(&reply) {
             None => Ok(reply),
             Some(error) => {
-                let told = error.get_str("errmsg").unwrap_or("refused");
-                Err(DatabaseError::new(FailureKind::Transient, action, told).into())
+                Err(DatabaseError::new(FailureKind::Transient, action, error.told).into())
             }
         }
     }
@@ -504,32 +421,4 @@ fn write_step(command: &mut Command, name: &str, step: &Step, counts: Counts) {
     writer.end(add);
     writer.end(change);
     writer.end(update);
-}
-
-fn first_write_error(reply: &Document) -> Option<&Document> {
-    let errors = reply.get_array("writeErrors").ok()?;
-    errors.first().and_then(Bson::as_document)
-}
-
-/// Whether a duplicate key is that of `_id`, and not of an index that somebody has added.
-fn is_place(error: &Document) -> bool {
-    error
-        .get_document("keyPattern")
-        .is_ok_and(|pattern| pattern.contains_key("_id"))
-}
-
-fn reason(code: i32) -> &'static str {
-    match code {
-        VALIDATION => "refused_by_validation",
-        DUPLICATE_KEY => "duplicate_key",
-        _ => "refused_by_server",
-    }
-}
-
-fn refusal(reason: &'static str, detail: String) -> Refusal {
-    Refusal {
-        reason,
-        field: None,
-        detail,
-    }
 }
