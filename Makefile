@@ -118,6 +118,12 @@ bench-contention: cargo venv stack-install ## how writers of one table meet at i
 	"$(VENV)/bin/python" bench/contention.py --writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
 	  --producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
 
+.PHONY: bench-mirror
+bench-mirror: cargo venv stack-install ## how fast the mirror writes sales and rollups; ARGS="--cases live --count 500000"
+	cargo build --locked --release --bins
+	"$(VENV)/bin/python" bench/mirror.py --lake-writer "$(CARGO_TARGET_DIR)/release/lake-writer" \
+	  --sales-producer "$(CARGO_TARGET_DIR)/release/sales-producer" $(ARGS)
+
 .PHONY: bench-commit-cost
 bench-commit-cost: cargo venv stack-install ## what a commit costs; ARGS="--store hdfs", ARGS="--store s3 --cpu"
 	cargo build --locked --release --bins --features simulation

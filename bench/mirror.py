@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="which sales; all unless given")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--transactions", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=10_000, help="messages in a transaction")
+    parser.add_argument("--batch", type=int, default=20_000, help="messages in a transaction")
     parser.add_argument("--cache", type=float, default=2, help="GiB of mongod's cache; half of the memory by itself")
     parser.add_argument("--stack", help="folder of a running stack")
     arguments = parser.parse_args()

@@ -300,7 +300,7 @@ settings_table! {
         group_id: Option<String> = None,
         /// Messages that one transaction writes at most. Where the server's cache is too small for that, it
         /// is halved until it fits.
-        batch_max_messages: u64 = 10_000,
+        batch_max_messages: u64 = 20_000,
         /// Bytes of messages that one transaction writes at most, where one message has not more.
         batch_max_bytes: u64 = 8 << 20,
         /// Milliseconds that a message waits for others of its transaction at most.
