@@ -98,6 +98,11 @@ impl Chance {
         format!("{:016x}", self.0.random::<u64>())
     }
 
+    /// A duration up to `most`: keeps apart what many writers do at the same interval.
+    pub fn up_to(&mut self, most: Duration) -> Duration {
+        most.mul_f64(self.0.random_range(0.0..=1.0))
+    }
+
     /// A duration between half of `base` and `base`: spreads retries of many writers.
     pub fn jitter(&mut self, base: Duration) -> Duration {
         base.mul_f64(self.0.random_range(0.5..=1.0))

@@ -92,12 +92,6 @@ impl Rotation {
             None
         }
     }
-
-    /// How long until [`RotationReason::Age`] is reached; `None` for an empty cut.
-    pub fn due_in(&self, contents: &Contents, now: Duration) -> Option<Duration> {
-        let due = contents.first_at?.saturating_add(self.max_age);
-        Some(due.saturating_sub(now))
-    }
 }
 
 #[cfg(test)]
@@ -133,11 +127,6 @@ mod tests {
         );
         let later = Duration::from_secs(70);
         assert_eq!(RULE.due(&contents(1, 1), later), Some(RotationReason::Age));
-        assert_eq!(
-            RULE.due_in(&contents(1, 1), now),
-            Some(Duration::from_secs(50))
-        );
-        assert_eq!(RULE.due_in(&contents(1, 1), later), Some(Duration::ZERO));
     }
 
     #[test]
@@ -177,6 +166,5 @@ mod tests {
     fn an_empty_cut_is_never_due() {
         let century = Duration::from_secs(3_200_000_000);
         assert_eq!(RULE.due(&Contents::default(), century), None);
-        assert_eq!(RULE.due_in(&Contents::default(), century), None);
     }
 }

@@ -158,7 +158,8 @@ settings_table! {
         max_rows: u64 = 5_000_000,
         /// Encoded bytes since the last commit.
         max_bytes: u64 = 256 << 20,
-        /// Milliseconds since the first row after the last commit.
+        /// Milliseconds since the first row after the last commit. By chance up to a tenth less, so that writers
+        /// that were started together do not meet at the log.
         max_age_ms: u64 = 60_000,
         /// Milliseconds between the earliest and the latest timestamp of the messages since the
         /// last commit: event time, as the producers set it. Unset, event time does not count.

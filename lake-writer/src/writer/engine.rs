@@ -217,6 +217,7 @@ impl Engine {
                 self.parts.runtime.clone(),
                 self.parts.clock.monotonic(),
             ),
+            haste: self.haste(),
             identity_retry_at: Duration::ZERO,
         })
     }

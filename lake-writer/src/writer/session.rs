@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) published: BTreeMap<i32, i64>,
     pub(super) read_times: ReadTimes,
     pub(super) looked_at: Duration,
+    /// How much earlier than the settings say the open cut is too old.
+    pub(super) haste: Duration,
     pub(super) upkeep: Upkeep,
     /// When the topic's identity is looked at again before a commit, after it could not be.
     pub(super) identity_retry_at: Duration,

@@ -12,12 +12,15 @@ use crate::writer::session::{Session, finished};
 
 use super::{Engine, LOOK_EVERY};
 
+/// A cut is committed up to this part of its age earlier.
+const HASTE: u32 = 10;
+
 impl Engine {
     /// Whether to commit now. Pauses the source while there is no room for more.
     pub(super) fn rotation_due(&mut self, session: &mut Session) -> Result<bool, WriterError> {
         let relief = session.cut.relieve().map_err(CommitError::Store)?;
         let contents = session.cut.contents();
-        let now = self.parts.clock.monotonic();
+        let now = self.parts.clock.monotonic() + session.haste;
         let due = relief == Relief::CommitNow
             || self.parts.rotation.due(&contents, now).is_some()
             // Targets may lie behind the markers of transactions, which are no messages.
@@ -28,7 +31,14 @@ impl Engine {
         Ok(due && session.committing.is_none())
     }
 
+    /// Writers that were started together would meet at the log with every commit by age.
+    pub(super) fn haste(&mut self) -> Duration {
+        let most = self.parts.rotation.max_age / HASTE;
+        self.parts.chance.up_to(most)
+    }
+
     pub(super) fn begin_commit(&mut self, session: &mut Session) {
+        session.haste = self.haste();
         let began = self.parts.clock.monotonic();
         let sealing = session.cut.seal();
         self.parts
