@@ -8,7 +8,7 @@ use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
 use lake_writer::error_chain::ErrorChain;
 
 /// An error of a statement: the session goes on.
-pub(super) fn error(code: &str, message: impl Into<String>) -> PgWireError {
+pub(crate) fn error(code: &str, message: impl Into<String>) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new(
         "ERROR".into(),
         code.into(),

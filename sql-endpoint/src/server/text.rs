@@ -4,6 +4,7 @@
 //! `datafusion-pg-catalog`, which replaces what it cannot keep. Questions to the tables are never treated
 //! that way: an answer is right, or an error.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -21,6 +22,7 @@ use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
 };
 use datafusion_postgres::pgwire::error::PgWireResult;
 
+use super::arrays;
 use super::command::no_temporary;
 use super::fault::{error, hinted, of_parser};
 use crate::server::compat::OWN;
@@ -30,6 +32,16 @@ use crate::server::dialect;
 pub(crate) struct Texts {
     catalogues: PostgresCompatibilityParser,
     spelling: Vec<Box<dyn SqlStatementRewriteRule>>,
+}
+
+/// A query, read.
+pub(super) struct Asked {
+    /// The tree that the engine plans.
+    pub(super) statement: Statement,
+    /// Names of columns that the engine calls otherwise.
+    pub(super) names: Vec<Option<String>>,
+    /// The numbers of parameters that are arrays.
+    pub(super) arrays: BTreeSet<usize>,
 }
 
 impl std::fmt::Debug for Texts {
@@ -56,20 +68,21 @@ impl Texts {
         }
     }
 
-    /// The tree of one query that only reads, and the names of its columns that the engine calls otherwise.
+    /// One query that only reads.
     ///
     /// # Errors
     /// 42601 for what is no query, 42501 and 25006 for one that would write.
-    pub(crate) fn read(&self, text: &str) -> PgWireResult<(Statement, Vec<Option<String>>)> {
+    pub(super) fn read(&self, text: &str) -> PgWireResult<Asked> {
         let mut statements = Parser::new(&PostgreSqlDialect {})
             .try_with_sql(text)
             .and_then(|mut parser| parser.parse_statements())
             .map_err(|cause| of_parser(&cause))?;
-        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+        let (Some(mut statement), true) = (statements.pop(), statements.is_empty()) else {
             return Err(error("42601", "one statement was expected"));
         };
         only_reads(&statement)?;
         let names = dialect::names(&statement);
+        let arrays = arrays::as_lists(&mut statement);
         let asked = match asks_catalogues(&statement) {
             false => self
                 .spelling
@@ -80,7 +93,7 @@ impl Texts {
                 name_functions(&mut spelled);
                 empty_lists(&mut spelled);
                 qualify(&mut spelled);
-                let text = match spelled == statement {
+                let text = match arrays.is_empty() && spelled == statement {
                     true => text.to_owned(),
                     false => spelled.to_string(),
                 };
@@ -92,7 +105,11 @@ impl Texts {
                 first.ok_or_else(|| error("42601", "one statement was expected"))?
             }
         };
-        Ok((dialect::postgresql(asked)?, names))
+        Ok(Asked {
+            statement: dialect::postgresql(asked)?,
+            names,
+            arrays,
+        })
     }
 }
 
@@ -274,7 +291,7 @@ mod tests {
             ("SELECT 1; SELECT 2", "42601"),
             ("SELECT region FROM", "42601"),
         ] {
-            let refused = texts.read(text).unwrap_err();
+            let refused = texts.read(text).err().expect(text);
             assert_eq!(ErrorInfo::from(refused).code, code, "{text}");
         }
     }
@@ -282,6 +299,6 @@ mod tests {
     #[test]
     fn questions_to_the_tables_are_not_rewritten_away() {
         let text = "SELECT (SELECT max(amount) FROM sales AS s WHERE s.region = t.region) AS m FROM sales AS t";
-        assert_eq!(Texts::new().read(text).unwrap().0.to_string(), text);
+        assert_eq!(Texts::new().read(text).unwrap().statement.to_string(), text);
     }
 }
