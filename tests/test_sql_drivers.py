@@ -172,6 +172,20 @@ def test_psycopg_binds_arrays_and_the_parameters_of_cursors(sql_endpoint, postgr
     assert answers[0][0][0] > 0 and len(answers[0][3]) == 5
 
 
+def test_outer_joins_with_catalogues_of_what_there_is_none_of_keep_their_rows(sql_endpoint) -> None:
+    """A table without keys is a row with none; what only keys are asked of has no rows."""
+    rows = sql_endpoint.rows
+    left = """SELECT c.relname, i.indexrelid FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid
+        WHERE c.relname = %s"""
+    assert rows(left, "sales_lake") == [("sales_lake", None)]
+    right = """SELECT c.relname FROM pg_catalog.pg_constraint k RIGHT JOIN pg_class c ON k.conrelid = c.oid
+        WHERE c.relname = %s"""
+    assert rows(right, "sales_lake") == [("sales_lake",)]
+    inner = "SELECT c.relname FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid WHERE c.relname = %s"
+    assert rows(inner, "sales_lake") == []
+    assert rows("SELECT count(*) FROM pg_index WHERE indrelid > %s", 0) == [(0,)]
+
+
 def test_psql_describes_what_there_is(sql_endpoint) -> None:
     """The commands that people type first."""
     for command, expected in {

@@ -19,6 +19,7 @@ mod door;
 pub(crate) mod fault;
 mod handler;
 mod link;
+mod nothing;
 mod parameters;
 mod perform;
 mod query;

@@ -14,9 +14,10 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 
 use super::dialect;
 use super::fault::{error, of_engine};
+use super::nothing::asks_for_nothing;
 use super::parameters::Parameters;
 use super::rows::{Rows, seen_in, served_schema};
-use super::text::{Asked, Texts, asks_for_nothing, placeholders};
+use super::text::{Asked, Texts, placeholders};
 use crate::zone::Zone;
 
 /// A query that was planned.

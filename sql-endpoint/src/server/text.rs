@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SetExpr,
-    Statement, Value, Visit, visit_expressions, visit_expressions_mut, visit_relations,
+    Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
     visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -25,6 +25,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 use super::arrays;
 use super::command::no_temporary;
 use super::fault::{error, hinted, of_parser};
+use super::nothing::is_empty;
 use crate::server::compat::OWN;
 use crate::server::dialect;
 
@@ -134,34 +135,6 @@ fn asks_catalogues(statement: &Statement) -> bool {
     found.is_break()
 }
 
-/// Catalogues of what there is none of: keys, indexes, rules, policies, heirs, publications.
-const EMPTY: [&str; 12] = [
-    "pg_index",
-    "pg_constraint",
-    "pg_policy",
-    "pg_rewrite",
-    "pg_trigger",
-    "pg_inherits",
-    "pg_statistic_ext",
-    "pg_publication",
-    "pg_publication_rel",
-    "pg_publication_namespace",
-    "pg_foreign_table",
-    "pg_auth_members",
-];
-
-/// Whether a query reads catalogues of what there is none of. It has no rows then; drivers ask it in ways
-/// that the engine cannot plan.
-pub(super) fn asks_for_nothing<V: Visit>(asked: &V) -> bool {
-    let found = visit_relations(asked, |name: &ObjectName| {
-        match name.0.last().and_then(|part| part.as_ident()) {
-            Some(ident) if EMPTY.contains(&ident.value.as_str()) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
-    });
-    found.is_break()
-}
-
 /// How many parameters a query has.
 pub(super) fn placeholders(statement: &Statement) -> usize {
     let mut most = 0;
@@ -202,7 +175,7 @@ fn empty_lists(statement: &mut Statement) {
         if let Expr::Function(function) = expression
             && function.name.to_string().eq_ignore_ascii_case("array")
             && let FunctionArguments::Subquery(query) = &function.args
-            && asks_for_nothing(query.as_ref())
+            && is_empty(query)
         {
             *expression = Expr::value(Value::SingleQuotedString("{}".to_owned()));
         }
