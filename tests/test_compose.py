@@ -15,19 +15,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 import tomllib
 import yaml
 
 from harness.kafka_cluster import KafkaCluster
 from harness.programs import ROOT, Program, RunningProgram, wait_until
-from native_stack import S3, State, artifacts, versions
+from native_stack import S3, Stack, State, artifacts, versions
 from native_stack.config_files import CONF, read_hadoop, read_properties, write_hadoop
 from native_stack.mongodb import REPLICA_SET
 from native_stack.server import http_get
 from native_stack.state import is_free
 
-PROFILES = ("s3", "mongodb", "tools")
+PROFILES = ("s3", "mongodb", "sql", "tools")
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +69,28 @@ def test_every_image_is_pinned_to_what_is_tested(compose: dict) -> None:
     assert images["lake-writer"] == images["lake-writer-s3"] == images["mirror"] == f"lake-writer/lake-writer:{version}"
     assert images["sales-producer"] == f"lake-writer/sales-producer:{version}"
     assert images["dashboard"] == f"lake-writer/lake-dashboard:{version}"
+    assert images["lake-sql"] == images["sql-user"] == f"lake-writer/lake-sql:{version}"
     # MongoDB has no 8.0 in a package registry, so the native one is older; the series is pinned all the same.
     assert re.fullmatch(r"mongo:8\.0\.\d+", images["mongodb"])
 
 
 def test_servers_ask_for_their_health_and_keep_their_data(compose: dict) -> None:
     keeping = {"kafka", "namenode", "datanode-1", "datanode-2", "s3", "mongodb"}
-    for name in keeping | {"lake-writer", "lake-writer-s3", "mirror", "dashboard"}:
+    for name in keeping | {"lake-writer", "lake-writer-s3", "mirror", "dashboard", "lake-sql"}:
         assert compose["services"][name]["healthcheck"]["test"], name
     for name in keeping:
         named = [mount for mount in compose["services"][name]["volumes"] if not mount.startswith("./")]
         assert [mount.partition(":")[0] for mount in named] == [name]
-    assert set(compose["volumes"]) == keeping
+    assert set(compose["volumes"]) == keeping | {"lake-sql"}
 
 
 def test_what_a_service_waits_for_can_come(compose: dict) -> None:
     services = compose["services"]
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
-            # What is waited for belongs to the same profiles, or to all.
-            assert set(services[other].get("profiles", [])) <= set(service.get("profiles", []))
+            # What is waited for belongs to every profile that the service does, or to all.
+            profiles, others = (set(services[it].get("profiles", [])) for it in (name, other))
+            assert not others or (profiles and profiles <= others), f"{name} waits for {other}"
             if how["condition"] == "service_healthy":
                 assert "healthcheck" in services[other], f"{name} waits for {other}'s health"
             else:
@@ -371,6 +374,47 @@ def test_mirror_and_dashboard_mean_the_same_database(compose: dict, lake_writer:
     mirrored = tomllib.loads(config.read_text(encoding="utf-8"))["mirror"]["mongodb"]
     shown = tomllib.loads((ROOT / "hadoop" / "compose" / "dashboard.toml").read_text(encoding="utf-8"))["mongodb"]
     assert {key: mirrored[key] for key in shown} == shown
+
+
+@pytest.mark.usefixtures("mongodb")
+def test_the_sql_endpoint_runs_with_the_command_of_compose(
+    compose: dict, lake_sql: Program, stack: Stack, tmp_path: Path
+) -> None:
+    # GIVEN the services' commands, with this machine's folders, port and database
+    services = compose["services"]
+    composed, user = services["lake-sql"], services["sql-user"]
+    mounted = {mount.split(":")[1]: mount.split(":")[0] for mount in composed["volumes"]}
+    port = free_ports(State(tmp_path), "sql")["sql"]
+    config = "/etc/lake-sql/mirror.toml"
+    words = {
+        "/users/users": str(tmp_path / "users"),
+        "0.0.0.0:5433": f"127.0.0.1:{port}",
+        config: ROOT / mounted[config],
+    }
+    here = {
+        "LAKE_WRITER__TABLE__SCHEMA": str(ROOT / "schemas" / "sale.avsc"),
+        "LAKE_WRITER__TABLE__URL": f"file://{tmp_path}/lake",
+        "LAKE_WRITER__MIRROR__MONGODB__URI": stack.mongodb.uri,
+    }
+    assert composed["environment"]["LAKE_WRITER__STORE__HDFS__CONF_DIR"] == "/etc/hadoop" in mounted
+    assert composed["ports"] == ["127.0.0.1:5433:5433"]
+    # WHEN a user is added as its service does it
+    program, *arguments = [words.get(word, word) for word in user["entrypoint"] + user["command"]]
+    assert program == lake_sql.binary.name and user["volumes"] == composed["volumes"]
+    subprocess.run([lake_sql.binary, *arguments], input="a password\n", text=True, check=True, capture_output=True)
+    # AND the endpoint starts
+    probe = [word.replace("/5433", f"/{port}") for word in composed["healthcheck"]["test"][1:]]
+    assert subprocess.run(probe, check=False, capture_output=True).returncode != 0
+    with lake_sql.start(
+        *(words.get(word, word) for word in composed["command"]), env={**composed["environment"], **here}
+    ) as running:
+        running.wait_for_log("listening at ")
+        # THEN its health check says so, and the user sees the tables of lake and mirror
+        subprocess.run(probe, check=True, timeout=10)
+        place = f"host=127.0.0.1 port={port} dbname=lake user={user['command'][0]} password='a password'"
+        with psycopg.connect(place) as connection:
+            found = connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
+        assert {"sales", "sales_lake", "sales_live"} <= {name for (name,) in found}
 
 
 def test_the_image_has_the_schema_that_the_configuration_names() -> None:

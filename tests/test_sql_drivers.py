@@ -150,6 +150,42 @@ def test_psycopg_reads_in_all_its_ways(sql_endpoint) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_psycopg_binds_arrays_and_the_parameters_of_cursors(sql_endpoint, postgres) -> None:
+    """As texts and in binary, to statements and to cursors; and psycopg's names for none."""
+    count = "SELECT count(*) FROM sales_lake WHERE region = ANY(%{0}) AND NOT quantity = ANY(%{0}) AND sold_at > %{0}"
+    page = """SELECT sale_id FROM sales_lake WHERE region = ANY(%{0}) AND quantity <> ALL(%{0}) AND sold_at > %{0}
+        ORDER BY 1"""
+    since = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    given = (["Bretagne", "Île-de-France", 'with "quotes", {braces} and a \\'], [1, 7], since)
+    answers = []
+    for server in (sql_endpoint, postgres):
+        with server.connect(autocommit=False) as connection:
+            told = [connection.execute(count.format(kind), given, prepare=True).fetchone() for kind in "stb"]
+            with connection.cursor("named") as cursor:
+                cursor.execute(page.format("s"), given)
+                told += [cursor.fetchmany(5), cursor.fetchall()]
+            for nothing in ([], None, [None]):
+                told.append(connection.execute("SELECT count(*) FROM sales_lake WHERE quantity <> ALL(%s::int[])",
+                                               (nothing,)).fetchone())  # fmt: skip
+            answers.append(told)
+    assert answers[0] == answers[1]
+    assert answers[0][0][0] > 0 and len(answers[0][3]) == 5
+
+
+def test_outer_joins_with_catalogues_of_what_there_is_none_of_keep_their_rows(sql_endpoint) -> None:
+    """A table without keys is a row with none; what only keys are asked of has no rows."""
+    rows = sql_endpoint.rows
+    left = """SELECT c.relname, i.indexrelid FROM pg_class c LEFT JOIN pg_index i ON i.indrelid = c.oid
+        WHERE c.relname = %s"""
+    assert rows(left, "sales_lake") == [("sales_lake", None)]
+    right = """SELECT c.relname FROM pg_catalog.pg_constraint k RIGHT JOIN pg_class c ON k.conrelid = c.oid
+        WHERE c.relname = %s"""
+    assert rows(right, "sales_lake") == [("sales_lake",)]
+    inner = "SELECT c.relname FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid WHERE c.relname = %s"
+    assert rows(inner, "sales_lake") == []
+    assert rows("SELECT count(*) FROM pg_index WHERE indrelid > %s", 0) == [(0,)]
+
+
 def test_psql_describes_what_there_is(sql_endpoint) -> None:
     """The commands that people type first."""
     for command, expected in {

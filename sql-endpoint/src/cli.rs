@@ -5,7 +5,6 @@ mod amount;
 mod open;
 mod query;
 mod serve;
-mod shell;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -14,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use lake_writer::cli::{Exit, Failure};
+use lake_writer::cli::{Exit, Failure, command, completions, man, print};
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
@@ -188,22 +187,9 @@ fn codes() -> String {
 
 /// Parses the arguments, runs the command and says how it ended. Errors go to standard error.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version come this way too, and go to standard output with code 0.
-            let code = error.exit_code();
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(code).unwrap_or(2));
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => Exit::Success.into(),
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
-            failure.exit.into()
-        }
-    }
+    command(arguments, run, |_: &Arguments, failure| {
+        let _ = writeln!(std::io::stderr().lock(), "error: {failure}");
+    })
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -217,8 +203,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             log(arguments, "warn")?;
             query.run(arguments)
         }
-        Some(Command::Completions { shell }) => shell::completions(*shell),
-        Some(Command::Man { dir }) => shell::man(dir.as_deref()),
+        Some(Command::Completions { shell }) => completions::<Arguments>(*shell),
+        Some(Command::Man { dir }) => man::<Arguments>(dir.as_deref()),
     }
 }
 
@@ -238,17 +224,6 @@ fn log(arguments: &Arguments, default: &str) -> Result<(), Failure> {
         tracing::debug!(%error, "logs were started before");
     }
     Ok(())
-}
-
-/// Writes to standard output. A reader that has gone (`| head`) is not an error.
-fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::of(Exit::Failure, "write the output", &error))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
@@ -20,6 +20,7 @@ use datafusion_postgres::datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 use crate::server::compat::{Catalogues, Client, functions};
 use crate::server::{SharedVariables, Texts};
 use crate::yielding::GiveWay;
+use crate::zone::{DatesAreMidnights, InZone, UTC, at_time_zone};
 
 /// The name of the one database.
 pub const DATABASE: &str = "lake";
@@ -74,6 +75,7 @@ impl Engine {
         }
         setup_pg_catalog(&context, DATABASE, EmptyContextProvider).map_err(|error| *error)?;
         functions::register(&context);
+        context.register_udf(at_time_zone());
         let schema = |name: &str| {
             let found = context
                 .catalog(DATABASE)
@@ -121,8 +123,12 @@ impl Engine {
             DATABASE.to_owned(),
             Arc::new(catalog),
         );
+        let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(DatesAreMidnights)];
+        rules.extend(self.state.analyzer().rules.iter().cloned());
+        rules.push(Arc::new(InZone(variables.clone())));
         let state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_catalog_list(Arc::new(catalogs))
+            .with_analyzer_rules(rules)
             .with_physical_optimizer_rule(Arc::new(GiveWay))
             .build();
         let context = SessionContext::new_with_state(state);
@@ -138,6 +144,9 @@ fn config() -> SessionConfig {
     let options = config.options_mut();
     // Literals such as 1.5 are exact, as in PostgreSQL.
     options.sql_parser.parse_float_as_decimal = true;
-    options.execution.time_zone = Some("UTC".into());
+    // It drops rows by the bound of one aggregate that another still needs: max(a) beside min(a - b).
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // Instants are in UTC, whatever zone a session has: what depends on it is put into words (`zone`).
+    options.execution.time_zone = Some(UTC.into());
     config
 }

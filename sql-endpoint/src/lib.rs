@@ -9,6 +9,7 @@
 pub mod catalog;
 mod query;
 mod yielding;
+mod zone;
 mod lake;
 mod mirror;
 mod both;

@@ -61,6 +61,13 @@ class SqlEndpoint:
                 "autocommit": True, **options}  # fmt: skip
         return psycopg.connect(**told)
 
+    def place(self, **options: str) -> str:
+        """A connection string as libpq and tokio-postgres read it."""
+        told = {"host": "127.0.0.1", "port": str(self.port), "dbname": "lake", "user": USER, "password": PASSWORD,
+                **options}  # fmt: skip
+        quoted = {name: value.replace("\\", r"\\").replace("'", r"\'") for name, value in told.items()}
+        return " ".join(f"{name}='{value}'" for name, value in quoted.items())
+
     def rows(self, query: str, *parameters: object) -> list[tuple]:
         """What a query answers on a connection of its own."""
         with self.connect() as connection:

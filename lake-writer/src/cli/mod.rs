@@ -42,31 +42,18 @@ mod shell;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 pub use arguments::Arguments;
 pub use exit::{Exit, Failure};
+pub use output::print;
+pub use shell::{command, completions, man};
 
 use arguments::Command;
 
 /// Parses the arguments, runs the command and says how it ended. Errors go to standard error.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version come this way too, and go to standard output with code 0.
-            let code = error.exit_code();
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(code).unwrap_or(2));
-        }
-    };
-    match run(&arguments) {
-        Ok(()) => Exit::Success.into(),
-        Err(failure) => {
-            output::print_failure(arguments.output, &failure);
-            failure.exit.into()
-        }
-    }
+    command(arguments, run, |arguments: &Arguments, failure| {
+        output::print_failure(arguments.output, failure);
+    })
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -84,7 +71,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Files(files) => files::run(arguments, files),
         Command::Sweep(sweep) => sweep::run(arguments, sweep),
         Command::Config(command) => config::run(arguments, command),
-        Command::Completions { shell } => shell::completions(*shell),
-        Command::Man { dir } => shell::man(dir.as_deref()),
+        Command::Completions { shell } => completions::<Arguments>(*shell),
+        Command::Man { dir } => man::<Arguments>(dir.as_deref()),
     }
 }

@@ -19,7 +19,10 @@ pub enum Output {
 }
 
 /// Writes text to standard output. A reader that has gone (`| head`) is not an error.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

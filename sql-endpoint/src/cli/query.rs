@@ -52,7 +52,7 @@ impl Query {
         };
         let text = told.map_err(|error| Failure::of(Exit::Failure, "show the rows", &error))?;
         runtime.shutdown_background();
-        print(text.as_bytes())
+        print(&text)
     }
 }
 

@@ -98,7 +98,7 @@ async fn serve(arguments: &Arguments, users: Users, options: Options) -> Result<
         })?;
     let address = server.address();
     // The one line on standard output: whoever waits for it knows that the server listens, and where.
-    print(format!("listening at {address}\n").as_bytes())?;
+    print(&format!("listening at {address}\n"))?;
     tracing::info!(%address, encrypted, database = crate::engine::DATABASE, "listening");
     Ok(server.serve(stop).await)
 }

@@ -74,8 +74,7 @@ impl Grouping {
                 self.accumulators.insert(name, doc! {"$sum": 1});
                 return Some(());
             }
-            Expr::Column(column) => shape.column(&column.name)?,
-            _ => return None,
+            argument => summand(argument, shape)?,
         };
         let value = Bson::from(format!("${path}"));
         let accumulator = match of.func.name() {
@@ -117,6 +116,18 @@ impl Grouping {
         let mut group = doc! {"_id": id};
         group.extend(self.accumulators.clone());
         (doc! {"$group": group}, self.keys.is_empty())
+    }
+}
+
+/// A plain column; whole numbers are the same in more bits, which the engine sums them in.
+fn summand<'a>(argument: &Expr, shape: &'a Shape) -> Option<(&'a Field, &'a str)> {
+    match argument {
+        Expr::Column(column) => shape.column(&column.name),
+        Expr::Cast(cast) if *cast.field.data_type() == DataType::Int64 => {
+            let (field, path) = summand(&cast.expr, shape)?;
+            (*field.data_type() == DataType::Int32).then_some((field, path))
+        }
+        _ => None,
     }
 }
 
@@ -229,3 +240,6 @@ fn part(unit: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

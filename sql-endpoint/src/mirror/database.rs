@@ -118,6 +118,16 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// A mirror for plans, which nobody has asked yet whether it is there.
+    #[cfg(test)]
+    pub(super) async fn unasked(settings: &MongoDb) -> Self {
+        Self {
+            mongo: Mongo::open(settings).await.expect("settings"),
+            collection: settings.collection.clone(),
+            has_snapshots: true,
+        }
+    }
+
     async fn refuse_other_definition(&self, wanted: &str) -> Result<(), MirrorError> {
         let checkpoints = self.collection(&self.beside("_checkpoint"));
         let definition = checkpoints.find_one(doc! {"_id": "definition"}).await;

@@ -17,7 +17,7 @@ use super::table::MirrorTable;
 #[derive(Debug)]
 pub(super) struct Groups {
     table: MirrorTable,
-    pipeline: Pipeline,
+    pub(super) pipeline: Pipeline,
 }
 
 impl Groups {

@@ -179,3 +179,6 @@ fn replace_columns(expr: Expr, input: &LogicalPlan, by: impl Fn(usize) -> Expr) 
     })
     .data()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, SelectItem, SetExpr, Statement, TimezoneInfo, Value,
-    visit_expressions_mut,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, SelectItem, SetExpr, Statement,
+    TimezoneInfo, Value, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -102,11 +102,37 @@ fn rewrite(expression: &mut Expr) -> Result<(), PgWireError> {
             }
             Ok(())
         }
+        // The engine would cast to a type in that zone, which says nothing of what its clocks show.
+        Expr::AtTimeZone {
+            timestamp,
+            time_zone,
+        } => {
+            *expression = called("timezone", [time_zone.as_ref(), timestamp.as_ref()]);
+            Ok(())
+        }
         Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("to_char") => {
             pattern_of(function)
         }
         _ => Ok(()),
     }
+}
+
+fn called(name: &str, args: [&Expr; 2]) -> Expr {
+    let args = args.map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg.clone())));
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.into(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// `1 DAY`, or `1` with the unit beside it, as number and unit.
@@ -318,6 +344,7 @@ fn named(expression: &Expr) -> String {
             name => name.to_owned(),
         },
         Expr::Nested(inner) => named(inner),
+        Expr::AtTimeZone { .. } => "timezone".into(),
         Expr::Extract { .. } => "extract".into(),
         Expr::Case { .. } => "case".into(),
         Expr::Substring { .. } => "substring".into(),

@@ -8,7 +8,7 @@ use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError};
 use lake_writer::error_chain::ErrorChain;
 
 /// An error of a statement: the session goes on.
-pub(super) fn error(code: &str, message: impl Into<String>) -> PgWireError {
+pub(crate) fn error(code: &str, message: impl Into<String>) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new(
         "ERROR".into(),
         code.into(),
@@ -106,6 +106,10 @@ fn of_schema(cause: &SchemaError) -> PgWireError {
 fn of_arrow(cause: &ArrowError) -> PgWireError {
     match cause {
         ArrowError::DivideByZero => error("22012", "division by zero"),
+        // The value is a number, which the type has no room for.
+        ArrowError::CastError(text) if text.contains("Overflowing on") => {
+            error("22003", format!("value out of range: {text}"))
+        }
         ArrowError::CastError(text) | ArrowError::ParseError(text) => error("22P02", text.clone()),
         ArrowError::ArithmeticOverflow(text) => {
             error("22003", format!("value out of range: {text}"))
@@ -204,6 +208,15 @@ mod tests {
                     None,
                 ),
                 "22P02",
+            ),
+            (
+                DataFusionError::ArrowError(
+                    Box::new(ArrowError::CastError(
+                        "Cannot cast to Decimal128(38, 18). Overflowing on 79228162514264337593543950335".into(),
+                    )),
+                    None,
+                ),
+                "22003",
             ),
             (DataFusionError::ResourcesExhausted("5 MB".into()), "53200"),
             (DataFusionError::NotImplemented("x".into()), "0A000"),

@@ -37,6 +37,12 @@ use super::session::Session;
 pub(super) enum Prepared {
     /// A query.
     Query(Plan),
+    /// A cursor over a query, whose parameters are bound when it is declared.
+    Declare {
+        name: String,
+        hold: bool,
+        plan: Plan,
+    },
     /// Anything else.
     Command(Command),
 }
@@ -140,17 +146,22 @@ impl QueryParser for Handler {
             ));
         }
         may_go_on(client, &command)?;
-        let Command::Query(text) = command else {
-            return Ok(Some(Arc::new(Prepared::Command(command))));
-        };
         let mut bound = Bound::begin(client, session.timeout()).await;
-        let plan = bound.within(session.plan(&text)).await??;
-        Ok(Some(Arc::new(Prepared::Query(plan))))
+        let prepared = match command {
+            Command::Query(text) => Prepared::Query(bound.within(session.plan(&text)).await??),
+            Command::Declare { name, hold, query } => Prepared::Declare {
+                name,
+                hold,
+                plan: bound.within(session.plan(&query)).await??,
+            },
+            command => Prepared::Command(command),
+        };
+        Ok(Some(Arc::new(prepared)))
     }
 
     fn get_parameter_types(&self, statement: &Self::Statement) -> PgWireResult<Vec<Type>> {
         match statement.as_ref() {
-            Prepared::Query(plan) => plan.parameter_types(),
+            Prepared::Query(plan) | Prepared::Declare { plan, .. } => plan.parameters().types(),
             Prepared::Command(_) => Ok(Vec::new()),
         }
     }
@@ -163,6 +174,7 @@ impl QueryParser for Handler {
         let session = self.session()?;
         let schema = match statement.as_ref() {
             Prepared::Query(plan) => Some(plan.schema().clone()),
+            Prepared::Declare { .. } => None,
             Prepared::Command(command) => perform::schema(session, command)?,
         };
         let Some(schema) = schema else {
@@ -235,6 +247,11 @@ impl ExtendedQueryHandler for Handler {
                 may_go_on(client, &Command::Query(String::new()))?;
                 run_portal(&session, client, &portal, plan, most, &mut bound).await?;
             }
+            Prepared::Declare { name, hold, plan } => {
+                may_go_on(client, &Command::Query(String::new()))?;
+                let planned = plan.with_parameters(&portal, session.zone())?;
+                perform::declare(&session, client, name, *hold, planned, &mut bound).await?;
+            }
             Prepared::Command(command) => {
                 may_go_on(client, command)?;
                 if let Command::Deallocate(Some(name)) = command {
@@ -306,7 +323,7 @@ async fn run_portal(
     )?;
     let mut open = match std::mem::replace(&mut *state, PortalExecutionState::Finished) {
         PortalExecutionState::Initial => {
-            let planned = plan.with_parameters(portal)?;
+            let planned = plan.with_parameters(portal, session.zone())?;
             let rows = bound.within(session.run(planned)).await??;
             perform::kept(rows, fields)
         }

@@ -9,6 +9,7 @@
 //! Owns: connections, users, sessions, and what of PostgreSQL is answered without asking a table.
 //! Does not own: tables, and the engine that reads them.
 
+mod arrays;
 mod bound;
 mod command;
 pub(crate) mod compat;
@@ -18,6 +19,8 @@ mod door;
 pub(crate) mod fault;
 mod handler;
 mod link;
+mod nothing;
+mod parameters;
 mod perform;
 mod query;
 mod rows;
@@ -45,7 +48,7 @@ pub use tls::{Tls, TlsError};
 pub use users::{Users, UsersError};
 
 pub(crate) use rows::type_modifier;
-pub(crate) use session::SharedVariables;
+pub(crate) use session::{SharedVariables, zone_of};
 pub(crate) use text::Texts;
 pub(crate) use variables::{SERVER_VERSION, Variables};
 

@@ -18,6 +18,7 @@ use super::command::Command;
 use super::fault::error;
 use super::handler::heading;
 use super::link::{Link, done, reported};
+use super::query::Planned;
 use super::rows::{self, Rows, encoded};
 use super::session::{Cursor, Session};
 use super::variables::spelling;
@@ -110,17 +111,8 @@ pub(super) async fn command(
             );
         }
         Command::Declare { name, hold, query } => {
-            if !hold && !in_transaction {
-                return Err(error(
-                    "25P01",
-                    "DECLARE CURSOR can only be used in transaction blocks",
-                ));
-            }
             let plan = bound.within(session.plan(&query)).await??;
-            let rows = bound
-                .within(async { session.run(plan.alone()?).await })
-                .await??;
-            session.declare(&name, Cursor { hold, rows })?;
+            return declare(session, client, &name, hold, plan.alone()?, bound).await;
         }
         Command::Close(name) => session.close(name.as_deref())?,
         Command::Set { name, value, local } => {
@@ -137,6 +129,29 @@ pub(super) async fn command(
     }
     messages.push(done(tag, None));
     client.say(messages).await
+}
+
+/// Opens a cursor.
+///
+/// # Errors
+/// 25P01 outside of a transaction, if it is not to outlive one; as [`Session::declare`].
+pub(super) async fn declare(
+    session: &Session,
+    client: &mut dyn Link,
+    name: &str,
+    hold: bool,
+    query: Planned,
+    bound: &mut Bound,
+) -> PgWireResult<()> {
+    if !hold && client.transaction_status() == TransactionStatus::Idle {
+        return Err(error(
+            "25P01",
+            "DECLARE CURSOR can only be used in transaction blocks",
+        ));
+    }
+    let rows = bound.within(session.run(query)).await??;
+    session.declare(name, Cursor { hold, rows })?;
+    client.say(vec![done("DECLARE CURSOR", None)]).await
 }
 
 /// Begins and ends transactions. All of them read: there is nothing to keep or to undo but what the

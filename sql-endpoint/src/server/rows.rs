@@ -3,22 +3,28 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray as _, RecordBatch, RecordBatchOptions, StringArray,
+};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Fields, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion_postgres::arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use datafusion_postgres::arrow_pg::row_encoder::RowEncoder;
 use datafusion_postgres::pgwire::api::Type;
 use datafusion_postgres::pgwire::api::portal::Format;
-use datafusion_postgres::pgwire::api::results::FieldInfo;
+use datafusion_postgres::pgwire::api::results::{FieldFormat, FieldInfo};
 use datafusion_postgres::pgwire::error::PgWireResult;
 use datafusion_postgres::pgwire::messages::data::DataRow;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
 use futures::StreamExt as _;
 
 use super::fault;
+use crate::zone::{Zone, text};
 
 /// The schema in which rows leave: every type is one that PostgreSQL has, and as wide as it has it, and
 /// columns have the given names where there are some.
@@ -38,6 +44,21 @@ pub(super) fn served_schema(schema: &Schema, names: &[Option<String>]) -> Schema
         })
         .collect();
     Arc::new(Schema::new(fields))
+}
+
+/// The same schema with instants in a zone, whose clocks their texts tell.
+pub(super) fn seen_in(schema: &Schema, zone: Zone) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            let kind = DataType::Timestamp(*unit, Some(zone.label().into()));
+            Arc::new(field.as_ref().clone().with_data_type(kind))
+        }
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Fields>(),
+        schema.metadata().clone(),
+    ))
 }
 
 fn served_type(given: &DataType) -> DataType {
@@ -214,11 +235,47 @@ pub(super) fn encoded(
     fields: &Arc<Vec<FieldInfo>>,
 ) -> PgWireResult<VecDeque<DataRow>> {
     let mut rows = VecDeque::with_capacity(batch.num_rows());
+    let batch = times_written(batch, fields).map_err(|cause| fault::of_engine(&cause))?;
     let mut encoder = RowEncoder::new(batch, fields.clone());
     while let Some(row) = encoder.next_row() {
         rows.push_back(row?);
     }
     Ok(rows)
+}
+
+/// The batch with times as PostgreSQL writes them, where a client takes texts: no digits of a second
+/// that are zero.
+fn times_written(batch: RecordBatch, told: &[FieldInfo]) -> Result<RecordBatch, DataFusionError> {
+    let is_written = |info: &FieldInfo| {
+        info.format() == FieldFormat::Text && info.format_options().date_style.starts_with("ISO")
+    };
+    let (schema, mut columns, _) = batch.clone().into_parts();
+    let mut fields = schema.fields().to_vec();
+    let mut changed = false;
+    for (at, info) in told.iter().enumerate() {
+        let DataType::Timestamp(TimeUnit::Microsecond, zone) = schema.field(at).data_type() else {
+            continue;
+        };
+        if !is_written(info) {
+            continue;
+        }
+        let zone = zone.as_deref().and_then(Zone::labelled);
+        let times = columns[at]
+            .as_primitive::<TimestampMicrosecondType>()
+            .iter();
+        let texts = times.map(|time| time.map(|time| text::written(time, zone)).transpose());
+        columns[at] = Arc::new(texts.collect::<Result<StringArray, ArrowError>>()?);
+        fields[at] = Arc::new(Field::new(schema.field(at).name(), DataType::Utf8, true));
+        changed = true;
+    }
+    if !changed {
+        return Ok(batch);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::query::{Plan, Planned};
 use super::rows::Rows;
 use super::variables::Variables;
 use crate::engine::Engine;
+use crate::zone::Zone;
 
 /// Parameters that a session shares with the functions that tell of them.
 pub(crate) type SharedVariables = Arc<Mutex<Variables>>;
@@ -47,6 +48,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The zone of a session, for rules that outlive a statement.
+pub(crate) fn zone_of(variables: &SharedVariables) -> Zone {
+    lock(variables).zone()
+}
+
 impl Session {
     /// A session of a user; `pid` is what the client was told to cancel by.
     ///
@@ -62,14 +68,12 @@ impl Session {
         let context = engine
             .session(&variables, user, pid)
             .map_err(|cause| super::fault::of_engine(&cause))?;
-        let session = Self {
+        Ok(Self {
             engine,
             variables,
             context,
             state: Mutex::default(),
-        };
-        session.zone_changed();
-        Ok(session)
+        })
     }
 
     /// Plans a query for this session.
@@ -85,7 +89,7 @@ impl Session {
     /// # Errors
     /// What the engine says.
     pub(super) async fn run(&self, planned: Planned) -> PgWireResult<Rows> {
-        planned.run(&self.context).await
+        planned.run(&self.context, self.zone()).await
     }
 
     /// The bound of a statement: the server's, or a lower one of the session.
@@ -145,9 +149,6 @@ impl Session {
         if local {
             lock(&self.state).local.push(name.to_owned());
         }
-        if name.eq_ignore_ascii_case("timezone") {
-            self.zone_changed();
-        }
         Ok(told)
     }
 
@@ -157,7 +158,6 @@ impl Session {
         if discard {
             lock(&self.state).cursors.clear();
         }
-        self.zone_changed();
         self.reported()
     }
 
@@ -170,10 +170,9 @@ impl Session {
             .collect()
     }
 
-    fn zone_changed(&self) {
-        let zone = lock(&self.variables).time_zone().to_owned();
-        let state = self.context.state_ref();
-        state.write().config_mut().options_mut().execution.time_zone = Some(zone);
+    /// The zone in which times are cut and told.
+    pub(super) fn zone(&self) -> Zone {
+        lock(&self.variables).zone()
     }
 
     /// A transaction begins.
@@ -212,7 +211,6 @@ impl Session {
         if !changed {
             return Vec::new();
         }
-        self.zone_changed();
         self.reported()
     }
 

@@ -4,11 +4,12 @@
 //! `datafusion-pg-catalog`, which replaces what it cannot keep. Questions to the tables are never treated
 //! that way: an answer is right, or an error.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SetExpr,
-    Statement, Value, Visit, visit_expressions, visit_expressions_mut, visit_relations,
+    Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
     visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -21,8 +22,10 @@ use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
 };
 use datafusion_postgres::pgwire::error::PgWireResult;
 
+use super::arrays;
 use super::command::no_temporary;
 use super::fault::{error, hinted, of_parser};
+use super::nothing::is_empty;
 use crate::server::compat::OWN;
 use crate::server::dialect;
 
@@ -30,6 +33,16 @@ use crate::server::dialect;
 pub(crate) struct Texts {
     catalogues: PostgresCompatibilityParser,
     spelling: Vec<Box<dyn SqlStatementRewriteRule>>,
+}
+
+/// A query, read.
+pub(super) struct Asked {
+    /// The tree that the engine plans.
+    pub(super) statement: Statement,
+    /// Names of columns that the engine calls otherwise.
+    pub(super) names: Vec<Option<String>>,
+    /// The numbers of parameters that are arrays.
+    pub(super) arrays: BTreeSet<usize>,
 }
 
 impl std::fmt::Debug for Texts {
@@ -56,20 +69,21 @@ impl Texts {
         }
     }
 
-    /// The tree of one query that only reads, and the names of its columns that the engine calls otherwise.
+    /// One query that only reads.
     ///
     /// # Errors
     /// 42601 for what is no query, 42501 and 25006 for one that would write.
-    pub(crate) fn read(&self, text: &str) -> PgWireResult<(Statement, Vec<Option<String>>)> {
+    pub(super) fn read(&self, text: &str) -> PgWireResult<Asked> {
         let mut statements = Parser::new(&PostgreSqlDialect {})
             .try_with_sql(text)
             .and_then(|mut parser| parser.parse_statements())
             .map_err(|cause| of_parser(&cause))?;
-        let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+        let (Some(mut statement), true) = (statements.pop(), statements.is_empty()) else {
             return Err(error("42601", "one statement was expected"));
         };
         only_reads(&statement)?;
         let names = dialect::names(&statement);
+        let arrays = arrays::as_lists(&mut statement);
         let asked = match asks_catalogues(&statement) {
             false => self
                 .spelling
@@ -80,7 +94,7 @@ impl Texts {
                 name_functions(&mut spelled);
                 empty_lists(&mut spelled);
                 qualify(&mut spelled);
-                let text = match spelled == statement {
+                let text = match arrays.is_empty() && spelled == statement {
                     true => text.to_owned(),
                     false => spelled.to_string(),
                 };
@@ -92,7 +106,11 @@ impl Texts {
                 first.ok_or_else(|| error("42601", "one statement was expected"))?
             }
         };
-        Ok((dialect::postgresql(asked)?, names))
+        Ok(Asked {
+            statement: dialect::postgresql(asked)?,
+            names,
+            arrays,
+        })
     }
 }
 
@@ -112,34 +130,6 @@ fn asks_catalogues(statement: &Statement) -> bool {
         match of_catalogue {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
-        }
-    });
-    found.is_break()
-}
-
-/// Catalogues of what there is none of: keys, indexes, rules, policies, heirs, publications.
-const EMPTY: [&str; 12] = [
-    "pg_index",
-    "pg_constraint",
-    "pg_policy",
-    "pg_rewrite",
-    "pg_trigger",
-    "pg_inherits",
-    "pg_statistic_ext",
-    "pg_publication",
-    "pg_publication_rel",
-    "pg_publication_namespace",
-    "pg_foreign_table",
-    "pg_auth_members",
-];
-
-/// Whether a query reads catalogues of what there is none of. It has no rows then; drivers ask it in ways
-/// that the engine cannot plan.
-pub(super) fn asks_for_nothing<V: Visit>(asked: &V) -> bool {
-    let found = visit_relations(asked, |name: &ObjectName| {
-        match name.0.last().and_then(|part| part.as_ident()) {
-            Some(ident) if EMPTY.contains(&ident.value.as_str()) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
         }
     });
     found.is_break()
@@ -185,7 +175,7 @@ fn empty_lists(statement: &mut Statement) {
         if let Expr::Function(function) = expression
             && function.name.to_string().eq_ignore_ascii_case("array")
             && let FunctionArguments::Subquery(query) = &function.args
-            && asks_for_nothing(query.as_ref())
+            && is_empty(query)
         {
             *expression = Expr::value(Value::SingleQuotedString("{}".to_owned()));
         }
@@ -274,7 +264,7 @@ mod tests {
             ("SELECT 1; SELECT 2", "42601"),
             ("SELECT region FROM", "42601"),
         ] {
-            let refused = texts.read(text).unwrap_err();
+            let refused = texts.read(text).err().expect(text);
             assert_eq!(ErrorInfo::from(refused).code, code, "{text}");
         }
     }
@@ -282,6 +272,6 @@ mod tests {
     #[test]
     fn questions_to_the_tables_are_not_rewritten_away() {
         let text = "SELECT (SELECT max(amount) FROM sales AS s WHERE s.region = t.region) AS m FROM sales AS t";
-        assert_eq!(Texts::new().read(text).unwrap().0.to_string(), text);
+        assert_eq!(Texts::new().read(text).unwrap().statement.to_string(), text);
     }
 }

@@ -15,6 +15,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
 
 use super::fault::error;
+use crate::zone::Zone;
 use known::{KNOWN, Known, REPORTED};
 use values::{checked, milliseconds};
 
@@ -126,9 +127,10 @@ impl Variables {
         milliseconds(told).filter(|time| !time.is_zero())
     }
 
-    /// The time zone in which times are told.
-    pub(crate) fn time_zone(&self) -> &str {
-        self.get("timezone").unwrap_or("UTC")
+    /// The time zone in which times are cut and told.
+    pub(crate) fn zone(&self) -> Zone {
+        let name = self.get("timezone").ok().and_then(Zone::named);
+        name.map_or(Zone::UTC, |(zone, _)| zone)
     }
 
     /// How values are written as text.

@@ -12,9 +12,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 
 use super::SharedVariables;
+use super::nothing::EMPTY;
 pub(crate) use tables::{OWN, OWNER};
 
 /// Whose session it is.
@@ -39,10 +41,17 @@ impl Catalogues {
         inner: Arc<dyn SchemaProvider>,
         served: &dyn SchemaProvider,
     ) -> Result<Self, DataFusionError> {
-        let fixed = HashMap::from([
+        let mut fixed = HashMap::from([
             ("pg_attribute", tables::attributes(context, served).await?),
             ("pg_database", tables::databases(context).await?),
         ]);
+        for name in EMPTY {
+            // The engine's list those of PostgreSQL's own catalogues, which have no keys here.
+            if let Some(full) = inner.table(name).await? {
+                let empty = EmptyTable::new(full.schema());
+                fixed.insert(name, Arc::new(empty) as Arc<dyn TableProvider>);
+            }
+        }
         Ok(Self {
             inner,
             fixed: Arc::new(fixed),

@@ -6,6 +6,7 @@ use datafusion_postgres::pgwire::error::PgWireResult;
 
 use super::known::{Known, Rule};
 use crate::server::fault::{error, hinted};
+use crate::zone::Zone;
 
 /// A value in the form in which it is kept.
 ///
@@ -44,7 +45,10 @@ pub(super) fn checked(known: &Known, value: &str) -> PgWireResult<String> {
             )),
         },
         Rule::DateStyle => date_style(&lower).ok_or_else(invalid),
-        Rule::Zone => zone(value.trim()).ok_or_else(invalid),
+        Rule::Zone => match Zone::named(value.trim()) {
+            Some((_, name)) => Ok(name),
+            None => Err(invalid()),
+        },
     }
 }
 
@@ -72,23 +76,6 @@ fn date_style(value: &str) -> Option<String> {
         }
     }
     Some(format!("{style}, {order}"))
-}
-
-/// A zone by the name or the offset that the engine takes.
-fn zone(value: &str) -> Option<String> {
-    if value.eq_ignore_ascii_case("utc")
-        || value.eq_ignore_ascii_case("gmt")
-        || value.eq_ignore_ascii_case("z")
-    {
-        return Some("UTC".into());
-    }
-    if let Ok(hours) = value.parse::<i32>() {
-        return (-14..=14)
-            .contains(&hours)
-            .then(|| format!("{hours:+03}:00"));
-    }
-    let known: Result<datafusion::arrow::array::timezone::Tz, _> = value.parse();
-    known.ok().map(|_| value.to_owned())
 }
 
 /// A number with a unit, milliseconds without one.
