@@ -137,7 +137,7 @@ impl Writing {
         let step = |(partition, end): (&i32, &i64)| {
             let claim = self.claims.get(partition)?;
             let start = written.get(partition).copied().unwrap_or(claim.next);
-            (*end > start).then(|| Step {
+            (*end > start).then_some(Step {
                 claim: *claim,
                 offsets: start..*end,
             })
