@@ -58,7 +58,18 @@ class KafkaCluster:
         name = name or f"topic-{next(self._numbers)}-{uuid.uuid4().hex[:8]}"
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
         self._settle(self.admin.create_topics([topic]))
+        self._wait_for_leaders(name, partitions)
         return name
+
+    def _wait_for_leaders(self, name: str, partitions: int) -> None:
+        """A broker that was just started answers for a while that it has no such topic."""
+        until = time.monotonic() + _TIMEOUT_S
+        while True:
+            found = self.admin.list_topics(name, timeout=_TIMEOUT_S).topics[name].partitions.values()
+            if len(found) == partitions and all(one.leader >= 0 and one.error is None for one in found):
+                return
+            assert time.monotonic() < until, f"topic {name} has no leaders"
+            time.sleep(0.05)
 
     def delete_topic(self, name: str) -> None:
         """Deletes a topic with all its messages."""
