@@ -88,6 +88,7 @@ def main() -> int:
     top = manifest(arguments.url, arguments.email)
     ET.indent(top)
     try:
+        arguments.to.parent.mkdir(parents=True, exist_ok=True)
         arguments.to.write_bytes(ET.tostring(top, encoding="utf-8", xml_declaration=True) + b"\n")
     except OSError as error:
         print(f"make_extension: {error}", file=sys.stderr)

@@ -75,6 +75,7 @@ def main() -> int:
     except (OSError, SettingsError) as error:
         print(f"make_workbook: {error}", file=sys.stderr)
         return 1
+    arguments.to.mkdir(parents=True, exist_ok=True)
     for name, content in written.items():
         # What is in a package was made and checked as a workbook.
         found = faults(ET.fromstring(content)) if not name.endswith(".twbx") else []
