@@ -9,7 +9,6 @@ of that. CPU is user plus system time of mongod, as the kernel accounts it; the 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "hadoop"))
+
+from mirror import cpu_seconds  # noqa: E402
 
 from native_stack import Stack, artifacts  # noqa: E402
 
@@ -157,12 +158,6 @@ def write(client, database, case: Case, wanted: list[dict]) -> int:
                     added += len(groups)
                     add_up(database, session, grain, groups, asks_first=case.asks_first)
     return added
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a running process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

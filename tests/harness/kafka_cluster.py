@@ -24,6 +24,8 @@ from confluent_kafka.admin import (
 
 from native_stack import Kafka
 
+from .programs import wait_until
+
 _TIMEOUT_S = 30.0
 # What a broker answers for a partition while it starts.
 _NOT_YET = {
@@ -63,13 +65,12 @@ class KafkaCluster:
 
     def _wait_for_leaders(self, name: str, partitions: int) -> None:
         """A broker that was just started answers for a while that it has no such topic."""
-        until = time.monotonic() + _TIMEOUT_S
-        while True:
+
+        def led() -> bool:
             found = self.admin.list_topics(name, timeout=_TIMEOUT_S).topics[name].partitions.values()
-            if len(found) == partitions and all(one.leader >= 0 and one.error is None for one in found):
-                return
-            assert time.monotonic() < until, f"topic {name} has no leaders"
-            time.sleep(0.05)
+            return len(found) == partitions and all(one.leader >= 0 and one.error is None for one in found)
+
+        wait_until(led, f"leaders of topic {name}", _TIMEOUT_S)
 
     def delete_topic(self, name: str) -> None:
         """Deletes a topic with all its messages."""
