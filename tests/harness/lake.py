@@ -7,6 +7,8 @@ Owns the difference between the stores, so that a test need not know on which it
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import uuid
 from dataclasses import dataclass, field
@@ -19,12 +21,17 @@ class LocalStorage:
     """Local disk with the same verbs as the other two."""
 
     def files(self, url: str) -> dict[str, int]:
-        """Every file below a URL: path relative to it, and length in bytes."""
+        """Every file below a URL: path relative to it, and length in bytes. A working writer may take some away."""
         root = self._path(url)
-        return {str(path.relative_to(root)): path.stat().st_size for path in root.rglob("*") if path.is_file()}
+        found = {}
+        for folder, _, names in os.walk(root):
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    found[str(path.relative_to(root))] = path.stat().st_size
+        return found
 
     def read(self, url: str) -> bytes:
-        """A file's bytes."""
+        """A file's bytes. `FileNotFoundError` where there is none, as with the other two."""
         return self._path(url).read_bytes()
 
     def write(self, url: str, data: bytes) -> None:
@@ -36,10 +43,6 @@ class LocalStorage:
         """Deletes a file or folder with everything below."""
         path = self._path(url)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def download(self, url: str, target: Path) -> Path:
-        """Copies everything below a URL into a local folder."""
-        return shutil.copytree(self._path(url), target, dirs_exist_ok=True)
 
     def _path(self, url: str) -> Path:
         return Path(url.removeprefix("file://"))
@@ -74,11 +77,19 @@ class Lake:
         self.storage.delete(f"{self.url}/{name}")
 
     def fetch(self, target: Path) -> Path:
-        """A copy of the whole table on local disk, as it is now. `target` is emptied first."""
+        """A copy of the table on local disk. `target` is emptied first.
+
+        Without what a working writer takes away meanwhile, such as files that it publishes under another name.
+        """
         if target.exists():
             shutil.rmtree(target)
         target.mkdir(parents=True)
-        return self.storage.download(self.url, target)
+        for name in self.files():
+            with contextlib.suppress(FileNotFoundError):
+                data = self.read(name)
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (target / name).write_bytes(data)
+        return target
 
 
 def local_lake(folder: Path) -> Lake:

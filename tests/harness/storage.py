@@ -8,12 +8,13 @@ Owns the clients. The servers themselves are `server`, for kill, freeze and rest
 from __future__ import annotations
 
 import getpass
+import http
 import json
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import boto3
 import botocore.config
@@ -45,7 +46,7 @@ class HdfsStorage:
         return {path.removeprefix(f"{root}/"): size for path, size in self._walk(root)}
 
     def read(self, url: str) -> bytes:
-        """A file's bytes."""
+        """A file's bytes. `FileNotFoundError` where there is none."""
         return self._call("GET", self._path(url), "OPEN")
 
     def write(self, url: str, data: bytes) -> None:
@@ -56,19 +57,15 @@ class HdfsStorage:
         """Deletes a file or folder with everything below."""
         self._call("DELETE", self._path(url), "DELETE", recursive="true")
 
-    def download(self, url: str, target: Path) -> Path:
-        """Copies everything below a URL into a local folder."""
-        for name in self.files(url):
-            local = target / name
-            local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(self.read(f"{url}/{name}"))
-        return target
-
     def _path(self, url: str) -> str:
         return url.removeprefix(self.url)
 
     def _walk(self, folder: str) -> Iterator[tuple[str, int]]:
-        for status in json.loads(self._call("GET", folder, "LISTSTATUS"))["FileStatuses"]["FileStatus"]:
+        try:
+            listing = json.loads(self._call("GET", folder, "LISTSTATUS"))
+        except FileNotFoundError:  # gone since its parent was listed
+            return
+        for status in listing["FileStatuses"]["FileStatus"]:
             path = f"{folder}/{status['pathSuffix']}".rstrip("/")
             if status["type"] == "DIRECTORY":
                 yield from self._walk(path)
@@ -88,8 +85,13 @@ class HdfsStorage:
     def _open(self, request: urllib.request.Request) -> bytes:
         if request.data is not None:
             request.add_header("Content-Type", "application/octet-stream")
-        with self._opener.open(request, timeout=60) as response:
-            return response.read()
+        try:
+            with self._opener.open(request, timeout=60) as response:
+                return response.read()
+        except urllib.error.HTTPError as error:
+            if error.code == http.HTTPStatus.NOT_FOUND:
+                raise FileNotFoundError(request.full_url) from error
+            raise
 
 
 def _percent_encoded(url: str) -> str:
@@ -130,9 +132,12 @@ class S3Storage:
         return {item["Key"].removeprefix(prefix).lstrip("/"): item["Size"] for item in objects}
 
     def read(self, url: str) -> bytes:
-        """An object's bytes."""
+        """An object's bytes. `FileNotFoundError` where there is none."""
         bucket, key = self._parts(url)
-        return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        try:
+            return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except self.client.exceptions.NoSuchKey as error:
+            raise FileNotFoundError(url) from error
 
     def write(self, url: str, data: bytes) -> None:
         """Puts an object, over what is there."""
@@ -150,14 +155,6 @@ class S3Storage:
         bucket, prefix = self._parts(url)
         answer = self.client.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
         return [upload["Key"] for upload in answer.get("Uploads", [])]
-
-    def download(self, url: str, target: Path) -> Path:
-        """Copies everything below a URL into a local folder."""
-        for name in self.files(url):
-            local = target / name
-            local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(self.read(f"{url}/{name}"))
-        return target
 
     def _parts(self, url: str) -> tuple[str, str]:
         bucket, _, key = url.removeprefix("s3://").partition("/")
