@@ -6,7 +6,7 @@
 //!
 //! Owns: the layout of BSON elements. A sale becomes a document of some fifteen elements forty
 //! thousand times a second; a tree of values for each would cost more than all the rest.
-//! Does not own: what is written (`document`, `rollup`, `transaction`).
+//! Does not own: what is written (`document`, `rollup`, `write`).
 
 /// Types of elements, as BSON numbers them.
 const DOUBLE: u8 = 0x01;

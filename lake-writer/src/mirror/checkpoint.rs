@@ -8,7 +8,7 @@
 //! Owns: claims. A claim raises a partition's epoch by one; every transaction changes the partition's
 //! checkpoint on condition of its offset *and* its epoch, so one that was claimed from cannot write
 //! any more, however long it slept.
-//! Does not own: the change inside a transaction (`transaction`).
+//! Does not own: the change inside a transaction (`write`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
-use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
 use mongodb::options::{Acknowledgment, ClientOptions, Credential, WriteConcern};
-use mongodb::{Client, ClientSession, Collection, Database};
+use mongodb::{Client, Collection, Database};
 
 use crate::settings::MongoDb;
 
@@ -142,17 +142,6 @@ impl Mongo {
         tokio::time::timeout(self.limit, call.into_future())
             .await
             .map_err(|_| DatabaseError::timeout(action))
-    }
-
-    /// Runs a command of a transaction.
-    pub(super) async fn command_in(
-        &self,
-        session: &mut ClientSession,
-        action: &'static str,
-        command: RawDocumentBuf,
-    ) -> Result<mongodb::error::Result<Document>, DatabaseError> {
-        let call = self.database.run_raw_command(command).session(session);
-        self.limited_raw(action, call).await
     }
 
     async fn command(

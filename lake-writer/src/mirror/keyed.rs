@@ -12,14 +12,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use futures::StreamExt as _;
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use super::command::{COMMAND_BYTES, Command};
 use super::outcome::Stopped;
 use super::prepared::{Content, Prepared, readers};
 use super::rollup::Sums;
-use super::transaction::Writing;
+use super::transaction::Transaction;
+use super::write::Writing;
 
 /// Ids in one question for old documents.
 const IDS: usize = 5_000;
@@ -58,13 +58,13 @@ struct Last {
 /// As every command of a transaction.
 pub(super) async fn replace(
     writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     prepared: &Prepared,
     sums: &mut Sums,
 ) -> Result<(), Stopped> {
     let last = last_of_each_key(prepared);
     let ids = last.values().map(|last| last.id.clone()).collect();
-    take_old_out(writing, session, ids, sums).await?;
+    take_old_out(writing, transaction, ids, sums).await?;
     let mut order: Vec<&Last> = last.values().collect();
     order.sort_by_key(|last| last.entry);
     if let Some(rollup) = &writing.plan.rollup {
@@ -86,7 +86,7 @@ pub(super) async fn replace(
         }),
     ];
     for kind in kinds {
-        send(writing, session, prepared, &order, kind).await?;
+        send(writing, transaction, prepared, &order, kind).await?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ fn last_of_each_key(prepared: &Prepared) -> HashMap<Key, Last> {
 
 async fn take_old_out(
     writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     ids: Vec<Bson>,
     sums: &mut Sums,
 ) -> Result<(), Stopped> {
@@ -129,10 +129,10 @@ async fn take_old_out(
         let ids = ids.to_vec();
         let finding = collection
             .find(doc! {"_id": {"$in": ids}})
-            .session(&mut *session);
+            .session(&mut *transaction.session);
         let found = mongo.limited_raw(ACTION, finding).await?;
         let mut cursor = found.map_err(|error| Stopped::of(ACTION, &error))?;
-        let mut stream = cursor.stream(session);
+        let mut stream = cursor.stream(transaction.session);
         loop {
             let next = async { Ok(stream.next().await) };
             let Some(old) = mongo.limited(ACTION, next).await? else {
@@ -148,7 +148,7 @@ async fn take_old_out(
 
 async fn send(
     writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     prepared: &Prepared,
     order: &[&Last],
     (verb, list, chosen): Kind,
@@ -163,7 +163,7 @@ async fn send(
         };
         if !entries.is_empty() && command.bytes() + at.len() > COMMAND_BYTES {
             let full = std::mem::replace(&mut command, Command::new(verb, &collection, list));
-            writing.send(session, ACTION, full, &entries).await?;
+            writing.send(transaction, ACTION, full, &entries).await?;
             entries.clear();
         }
         let name = command.next_name();
@@ -189,5 +189,5 @@ async fn send(
     if entries.is_empty() {
         return Ok(());
     }
-    writing.send(session, ACTION, command, &entries).await
+    writing.send(transaction, ACTION, command, &entries).await
 }

@@ -24,7 +24,7 @@ use super::batch::Batch;
 use super::checkpoint::{Claim, ServerSession};
 use super::failure::DatabaseError;
 use super::learned::Learned;
-use super::transaction::Written;
+use super::write::Written;
 
 /// A batch being written, the bytes that it holds, and when that began.
 pub(super) struct InFlight {

@@ -23,6 +23,7 @@ mod database;
 mod checkpoint;
 mod outcome;
 mod transaction;
+mod write;
 mod totals;
 mod keyed;
 mod learned;

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Owns: what the server's codes mean inside a transaction, waits between tries.
-//! Does not own: what is done about it (`transaction`).
+//! Does not own: what is done about it (`write`).
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Owns: `_id`s, the shape of a dead letter, what a tombstone means.
-//! Does not own: writing (`transaction`).
+//! Does not own: writing (`write`).
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
@@ -79,6 +79,8 @@ pub(super) struct Entry {
 /// What one transaction writes.
 pub(super) struct Prepared {
     pub(super) entries: Vec<Entry>,
+    /// How many messages became what, by source partition.
+    pub(super) counts: BTreeMap<i32, Counts>,
     /// Documents, dead letters and ids one after the other.
     pub(super) bytes: Vec<u8>,
     pub(super) columns: Vec<ArrayRef>,
@@ -125,10 +127,11 @@ impl Prepared {
                 content: making.content(&message, fate),
             }
         });
-        let entries = entries.collect();
+        let entries: Vec<Entry> = entries.collect();
         let bytes = making.writer.bytes;
         drop(readers);
         Self {
+            counts: counts(&entries),
             entries,
             bytes,
             columns,
@@ -154,20 +157,18 @@ impl AddAssign for Counts {
     }
 }
 
-impl Prepared {
-    /// How many messages became what, by source partition.
-    pub(super) fn counts(&self) -> BTreeMap<i32, Counts> {
-        let mut all: BTreeMap<i32, Counts> = BTreeMap::new();
-        for entry in &self.entries {
-            let counts = all.entry(entry.partition).or_default();
-            match entry.content {
-                Content::Document { .. } => counts.documents += 1,
-                Content::Dead(_) => counts.dead_letters += 1,
-                Content::Tombstone(_) => counts.tombstones += 1,
-            }
+/// How many messages became what, by source partition.
+fn counts(entries: &[Entry]) -> BTreeMap<i32, Counts> {
+    let mut all: BTreeMap<i32, Counts> = BTreeMap::new();
+    for entry in entries {
+        let counts = all.entry(entry.partition).or_default();
+        match entry.content {
+            Content::Document { .. } => counts.documents += 1,
+            Content::Dead(_) => counts.dead_letters += 1,
+            Content::Tombstone(_) => counts.tombstones += 1,
         }
-        all
     }
+    all
 }
 
 /// Every column, ready to be read.

@@ -12,15 +12,17 @@
 //! lane has not written yet. The question is of the transaction's own snapshot: who inserts the same
 //! document meanwhile is a conflict, and the transaction is tried again.
 
+use std::ops::Range;
+
 use hashbrown::HashSet;
-use mongodb::ClientSession;
 use mongodb::bson::{RawBsonRef, RawDocumentBuf};
 
 use super::bytes::Writer;
 use super::command::Command;
 use super::outcome::Stopped;
 use super::rollup::{Addend, GRAINS, Shape, Sums};
-use super::transaction::Writing;
+use super::transaction::Transaction;
+use super::write::Writing;
 
 const ACTION: &str = "add to the rollups";
 /// Sums of one command, and bytes of their `by` fields; a command holds these twice, and more.
@@ -33,7 +35,7 @@ const PORTION_BYTES: usize = 2 << 20;
 /// As every command of a transaction.
 pub(super) async fn add(
     writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     sums: &Sums,
 ) -> Result<(), Stopped> {
     let Some(rollup) = &writing.plan.rollup else {
@@ -57,7 +59,7 @@ pub(super) async fn add(
             shape: &shape,
         };
         for portion in portions(&addends) {
-            add_portion(writing, session, &target, portion).await?;
+            add_portion(writing, transaction, &target, portion).await?;
         }
     }
     Ok(())
@@ -88,20 +90,21 @@ struct Target<'a> {
 
 async fn add_portion(
     writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     target: &Target<'_>,
     addends: &[Addend<'_>],
 ) -> Result<(), Stopped> {
+    let mut ids = Ids::default();
     let (known, unknown): (Vec<Addend<'_>>, Vec<Addend<'_>>) = {
         let mut learned = writing.learned.lock().expect("nobody panics with it");
-        let mut writer = Writer::default();
-        addends.iter().partition(|(bucket, by, _)| {
-            writer.bytes.clear();
-            let id = target.shape.write_id(&mut writer, "_id", *bucket, by);
-            learned.note(target.grain, &writer.bytes[id])
-        })
+        let is_known = |(bucket, by, _): &&Addend<'_>| {
+            ids.add_unless(target.shape, *bucket, by, |id| {
+                learned.note(target.grain, id)
+            })
+        };
+        addends.iter().partition(is_known)
     };
-    let there = those_there(writing, session, target, &unknown).await?;
+    let there = those_there(transaction, target, &ids).await?;
     let mut inserts = Command::new("insert", &target.collection, "documents");
     let mut updates = Command::new("update", &target.collection, "updates");
     let asked = unknown.iter().zip(there);
@@ -117,33 +120,65 @@ async fn add_portion(
     }
     for command in [inserts, updates] {
         if !command.is_empty() {
-            writing.run(session, ACTION, command.finish()).await?;
+            transaction.run(ACTION, command.finish()).await?;
         }
     }
     Ok(())
 }
 
-/// For each sum, whether its document is there. In doubt they are: an update inserts what is missing.
+/// `_id`s of rollups that are to be asked for, one after the other.
+#[derive(Default)]
+struct Ids {
+    writer: Writer,
+    places: Vec<Range<usize>>,
+}
+
+impl Ids {
+    /// Adds one, unless it is known; whether it is.
+    fn add_unless(
+        &mut self,
+        shape: &Shape<'_>,
+        bucket: i64,
+        by: &[u8],
+        is_known: impl FnOnce(&[u8]) -> bool,
+    ) -> bool {
+        let before = self.writer.bytes.len();
+        let place = shape.write_id(&mut self.writer, "_id", bucket, by);
+        let known = is_known(&self.writer.bytes[place.clone()]);
+        match known {
+            true => self.writer.bytes.truncate(before),
+            false => self.places.push(place),
+        }
+        known
+    }
+
+    fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.places
+            .iter()
+            .map(|place| &self.writer.bytes[place.clone()])
+    }
+}
+
+/// For each id, whether its document is there. In doubt they are: an update inserts what is missing.
 async fn those_there(
-    writing: &Writing,
-    session: &mut ClientSession,
+    transaction: &mut Transaction<'_>,
     target: &Target<'_>,
-    addends: &[Addend<'_>],
+    ids: &Ids,
 ) -> Result<Vec<bool>, Stopped> {
-    if addends.is_empty() {
+    if ids.places.is_empty() {
         return Ok(Vec::new());
     }
-    let (command, ids) = question(target, addends);
-    let mongo = &writing.mongo;
+    let mongo = transaction.mongo;
     let asking = mongo
         .database
-        .run_raw_cursor_command(command)
-        .session(&mut *session);
+        .run_raw_cursor_command(question(target, ids))
+        .session(&mut *transaction.session);
     let asked = mongo.limited_raw(ACTION, asking).await?;
     let mut cursor = asked.map_err(|error| Stopped::of(ACTION, &error))?;
     let mut found: HashSet<Vec<u8>> = HashSet::new();
     loop {
-        let advanced = mongo.limited_raw(ACTION, cursor.advance(session)).await?;
+        let advancing = cursor.advance(transaction.session);
+        let advanced = mongo.limited_raw(ACTION, advancing).await?;
         if !advanced.map_err(|error| Stopped::of(ACTION, &error))? {
             break;
         }
@@ -151,28 +186,24 @@ async fn those_there(
             found.insert(id.as_bytes().to_vec());
         }
     }
-    let there: Vec<bool> = ids.iter().map(|id| found.contains(&id[..])).collect();
+    let there: Vec<bool> = ids.iter().map(|id| found.contains(id)).collect();
     let known = there.iter().filter(|there| **there).count();
     Ok(match known == found.len() {
         true => there,
-        false => vec![true; ids.len()],
+        false => vec![true; there.len()],
     })
 }
 
-/// `{find, filter: {_id: {$in}}, projection: {_id: 1}, batchSize}`, and the ids asked for.
-fn question(target: &Target<'_>, addends: &[Addend<'_>]) -> (RawDocumentBuf, Vec<Vec<u8>>) {
+/// `{find, filter: {_id: {$in}}, projection: {_id: 1}, batchSize}`.
+fn question(target: &Target<'_>, ids: &Ids) -> RawDocumentBuf {
     let mut writer = Writer::default();
-    let mut ids = Vec::with_capacity(addends.len());
     let command = writer.begin();
     writer.string("find", &target.collection);
     let filter = writer.begin_document("filter");
     let condition = writer.begin_document("_id");
     let list = writer.begin_array("$in");
-    for (index, (bucket, by, _)) in addends.iter().enumerate() {
-        let at = target
-            .shape
-            .write_id(&mut writer, &index.to_string(), *bucket, by);
-        ids.push(writer.bytes[at].to_vec());
+    for (index, id) in ids.iter().enumerate() {
+        writer.document(&index.to_string(), id);
     }
     writer.end(list);
     writer.end(condition);
@@ -180,12 +211,11 @@ fn question(target: &Target<'_>, addends: &[Addend<'_>]) -> (RawDocumentBuf, Vec
     let projection = writer.begin_document("projection");
     writer.int32("_id", 1);
     writer.end(projection);
-    let most = i32::try_from(addends.len()).unwrap_or(i32::MAX);
+    let most = i32::try_from(ids.places.len()).unwrap_or(i32::MAX);
     writer.int32("batchSize", most.saturating_add(1));
     writer.end(command);
-    let command = RawDocumentBuf::from_bytes(writer.bytes)
-        .expect("a document that was closed has its length and its end");
-    (command, ids)
+    RawDocumentBuf::from_bytes(writer.bytes)
+        .expect("a document that was closed has its length and its end")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::mirror::MirrorError;
 use crate::mirror::batch::Batch;
 use crate::mirror::failure::DatabaseError;
 use crate::mirror::lane::{InFlight, Lane};
-use crate::mirror::transaction::{Writing, Written};
+use crate::mirror::write::{Writing, Written};
 use crate::telemetry::CommitReport;
 
 use super::Engine;

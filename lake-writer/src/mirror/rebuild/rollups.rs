@@ -8,20 +8,17 @@
 //! Does not own: documents and claims (`rebuild`).
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
 
-use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 
 use crate::mirror::command::{COMMAND_BYTES, Command};
 use crate::mirror::failure::{DatabaseError, FailureKind};
-use crate::mirror::learned::Learned;
 use crate::mirror::outcome::{Stopped, Tries};
 use crate::mirror::rollup::GRAINS;
-use crate::mirror::transaction::Writing;
+use crate::mirror::transaction::Transaction;
 use crate::mirror::verify::rollups::start_of;
 
-use super::{ACTION, BATCH, DAY_MS, Rebuild, between, fenced};
+use super::{ACTION, DAY_MS, Rebuild, between, fenced};
 
 /// Minutes whose rollups one transaction replaces.
 const SLICE_MS: i64 = 10 * 60_000;
@@ -98,37 +95,17 @@ impl Rebuild {
         let Some(server_session) = &self.server_session else {
             return Ok(());
         };
-        let writing = Writing {
-            mongo: self.mongo.clone(),
-            plan: self.plan.clone(),
-            server_session: server_session.clone(),
-            claims: self.claims.clone(),
-            learned: Arc::new(Mutex::new(Learned::new(BATCH))),
-        };
         let mut session = server_session.session.lock().await;
-        self.mongo
-            .limited(ACTION, session.start_transaction())
-            .await?;
+        let mut transaction = Transaction::begin(&self.mongo, &mut session).await?;
         let filled = self
-            .fill(&writing, &mut session, source, collection, length_ms, span)
+            .fill(&mut transaction, source, collection, length_ms, span)
             .await;
-        let outcome = match filled {
-            Ok(()) => writing.commit(&mut session).await,
-            Err(stopped) => Err(stopped),
-        };
-        if outcome.is_err() {
-            let _ = self
-                .mongo
-                .limited(ACTION, session.abort_transaction())
-                .await;
-        }
-        outcome
+        transaction.end(filled).await
     }
 
     async fn fill(
         &self,
-        writing: &Writing,
-        session: &mut ClientSession,
+        transaction: &mut Transaction<'_>,
         source: &Source<'_>,
         collection: &str,
         length_ms: i64,
@@ -138,26 +115,26 @@ impl Rebuild {
         for claim in self.claims.values() {
             let held = doc! {"q": {"_id": claim.partition, "epoch": claim.epoch}, "u": {"$inc": {"rebuilt": 1_i64}}};
             let command = doc! {"update": self.mongo.beside("_checkpoint"), "updates": [held]};
-            let reply = writing.run(session, ACTION, raw(&command)?).await?;
+            let reply = transaction.run(ACTION, raw(&command)?).await?;
             if !matches!(reply.get_i32("n"), Ok(1)) {
                 return Err(fenced(claim.partition).into());
             }
         }
         let gone = doc! {"q": {"bucket": between(span.start, span.end)}, "limit": 0};
         let command = doc! {"delete": collection, "deletes": [gone]};
-        writing.run(session, ACTION, raw(&command)?).await?;
-        let found = self.added_up(session, source, length_ms, span).await?;
+        transaction.run(ACTION, raw(&command)?).await?;
+        let found = self.added_up(transaction, source, length_ms, span).await?;
         let mut command = Command::new("insert", collection, "documents");
         for document in &found {
             if command.bytes() > COMMAND_BYTES {
                 let next = Command::new("insert", collection, "documents");
                 let full = std::mem::replace(&mut command, next);
-                writing.run(session, ACTION, full.finish()).await?;
+                transaction.run(ACTION, full.finish()).await?;
             }
             command.push(raw(document)?.as_bytes());
         }
         if !found.is_empty() {
-            writing.run(session, ACTION, command.finish()).await?;
+            transaction.run(ACTION, command.finish()).await?;
         }
         Ok(())
     }
@@ -165,7 +142,7 @@ impl Rebuild {
     /// Rollups of a span, as the mirror writes them.
     async fn added_up(
         &self,
-        session: &mut ClientSession,
+        transaction: &mut Transaction<'_>,
         source: &Source<'_>,
         length_ms: i64,
         span: Range<i64>,
@@ -179,10 +156,15 @@ impl Rebuild {
         let running = collection
             .aggregate(pipeline)
             .allow_disk_use(true)
-            .session(&mut *session);
+            .session(&mut *transaction.session);
         let mut cursor = running.await.map_err(failed)?;
         let mut found = Vec::new();
-        while let Some(mut sums) = cursor.next(session).await.transpose().map_err(failed)? {
+        while let Some(mut sums) = cursor
+            .next(transaction.session)
+            .await
+            .transpose()
+            .map_err(failed)?
+        {
             let id = sums.get_document("_id").cloned().unwrap_or_default();
             if let Ok(bucket) = id.get_datetime("bucket") {
                 sums.insert("bucket", *bucket);
