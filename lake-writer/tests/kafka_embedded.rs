@@ -1,6 +1,6 @@
 //! The Kafka source against librdkafka's in-process brokers: needs nothing, always runs.
 
-#[path = "kafka/support.rs"]
+#[path = "kafka_source/support.rs"]
 mod support;
 
 use lake_writer::source::{Source, SourceError, SourceEvent};
