@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Chance;
 use crate::commit::CommitError;
 use crate::source::{SourceError, TopicIdentity};
 use crate::telemetry::{EngineState, Phase};
@@ -14,6 +15,12 @@ use super::{Engine, LOOK_EVERY};
 
 /// A cut is committed up to this part of its age earlier.
 const HASTE: u32 = 10;
+
+/// How much earlier than by its age the next cut is committed: writers that were started together would
+/// meet at the log with every commit otherwise.
+fn haste(max_age: Duration, chance: &mut Chance) -> Duration {
+    chance.up_to(max_age / HASTE)
+}
 
 impl Engine {
     /// Whether to commit now. Pauses the source while there is no room for more.
@@ -31,10 +38,8 @@ impl Engine {
         Ok(due && session.committing.is_none())
     }
 
-    /// Writers that were started together would meet at the log with every commit by age.
     pub(super) fn haste(&mut self) -> Duration {
-        let most = self.parts.rotation.max_age / HASTE;
-        self.parts.chance.up_to(most)
+        haste(self.parts.rotation.max_age, &mut self.parts.chance)
     }
 
     pub(super) fn begin_commit(&mut self, session: &mut Session) {
@@ -145,5 +150,33 @@ impl Engine {
             }
             Err(halt) => Err(halt.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writers_that_start_together_commit_apart_and_never_late() {
+        let max_age = Duration::from_secs(10);
+        let mut offsets = Vec::new();
+        for writer in 0..16 {
+            let mut chance = Chance::from_seed(writer);
+            // Of one writer they differ too: two that met by chance do not go on together.
+            for _ in 0..10 {
+                let haste = haste(max_age, &mut chance);
+                assert!(haste <= max_age / HASTE, "{haste:?}");
+                offsets.push(haste.as_millis());
+            }
+        }
+        offsets.sort_unstable();
+        let quarter = |index: usize| offsets[index * offsets.len() / 4];
+        assert!(quarter(1) > 150 && quarter(1) < 350, "{offsets:?}");
+        assert!(quarter(3) > 650 && quarter(3) < 850, "{offsets:?}");
+        assert_eq!(
+            haste(Duration::ZERO, &mut Chance::from_seed(1)),
+            Duration::ZERO
+        );
     }
 }
