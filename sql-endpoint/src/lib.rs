@@ -16,3 +16,5 @@ mod both;
 pub mod engine;
 pub mod server;
 pub mod cli;
+#[cfg(test)]
+mod fixtures;

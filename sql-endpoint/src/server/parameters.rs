@@ -127,15 +127,27 @@ impl Parameters {
             .and_then(Option::as_ref)
             .filter(|hint| **hint != Type::UNKNOWN);
         let kind = hinted.unwrap_or(&told[at]);
-        if let Kind::Array(element) = kind.kind() {
-            return elements(portal, at, kind, element, zone);
-        }
-        if self.arrays.contains(&(at + 1)) {
+        let element = match kind.kind() {
+            Kind::Array(element) => Some(element),
+            _ => None,
+        };
+        if element.is_none() && self.arrays.contains(&(at + 1)) {
             let text = format!("parameter ${} is an array, not a {}", at + 1, kind.name());
             return Err(error("42804", text));
         }
-        if let Some(value) = plain(portal, at, kind, zone)? {
-            return Ok(Bound::One(value));
+        let reading = Reading {
+            portal,
+            at,
+            kind,
+            is_array: element.is_some(),
+        };
+        if let Some(value) = reading.common(element.unwrap_or(kind), zone)? {
+            return Ok(value);
+        }
+        if let Some(element) = element {
+            let (number, element) = (at + 1, element.name());
+            let text = format!("parameter ${number}: arrays of {element} are not taken");
+            return Err(error("0A000", text));
         }
         // What is rare is read all at once.
         let types: Vec<Option<&DataType>> = self.types.iter().map(Option::as_ref).collect();
@@ -205,129 +217,92 @@ fn ordered(types: &HashMap<String, Option<DataType>>) -> PgWireResult<Vec<Option
     Ok(ordered)
 }
 
-/// A value of a type that is common; `None` for others.
-fn plain<S: Clone>(
-    portal: &Portal<S>,
+/// A parameter that is being read.
+struct Reading<'a, S: Clone> {
+    portal: &'a Portal<S>,
     at: usize,
-    kind: &Type,
-    zone: Zone,
-) -> PgWireResult<Option<ScalarValue>> {
-    Ok(Some(match *kind {
-        Type::BOOL => ScalarValue::Boolean(portal.parameter(at, kind)?),
-        Type::INT2 => ScalarValue::Int16(portal.parameter(at, kind)?),
-        Type::INT4 => ScalarValue::Int32(portal.parameter(at, kind)?),
-        Type::INT8 => ScalarValue::Int64(portal.parameter(at, kind)?),
-        Type::FLOAT4 => ScalarValue::Float32(portal.parameter(at, kind)?),
-        Type::FLOAT8 => ScalarValue::Float64(portal.parameter(at, kind)?),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => {
-            ScalarValue::Utf8(portal.parameter(at, kind)?)
-        }
-        Type::NUMERIC => decimal(portal.parameter(at, kind)?),
-        Type::DATE => date(portal.parameter(at, kind)?),
-        Type::TIMESTAMP => clock(portal.parameter(at, kind)?),
-        Type::TIMESTAMPTZ if portal.parameter_format.is_text(at) => {
-            let written = portal.parameters[at].as_deref().map(std::str::from_utf8);
-            let written = written
-                .transpose()
-                .map_err(|cause| error("22021", format!("parameter ${}: {cause}", at + 1)))?;
-            instant_of_text(written, zone)?
-        }
-        Type::TIMESTAMPTZ => instant(portal.parameter(at, kind)?),
-        _ => return Ok(None),
-    }))
+    kind: &'a Type,
+    is_array: bool,
 }
 
-/// The elements of an array; an array that is NULL is a NULL.
-fn elements<S: Clone>(
-    portal: &Portal<S>,
-    at: usize,
-    kind: &Type,
-    element: &Type,
-    zone: Zone,
-) -> PgWireResult<Bound> {
-    let of = |null: ScalarValue, values: Option<Vec<ScalarValue>>| {
-        let kind = null.data_type();
-        match values {
-            Some(values) => Bound::Many(values, kind),
-            None => Bound::One(ScalarValue::Null),
-        }
-    };
-    Ok(match *element {
-        Type::BOOL => of(
-            ScalarValue::Boolean(None),
-            array(portal, at, kind, ScalarValue::Boolean)?,
-        ),
-        Type::INT2 => of(
-            ScalarValue::Int16(None),
-            array(portal, at, kind, ScalarValue::Int16)?,
-        ),
-        Type::INT4 => of(
-            ScalarValue::Int32(None),
-            array(portal, at, kind, ScalarValue::Int32)?,
-        ),
-        Type::INT8 => of(
-            ScalarValue::Int64(None),
-            array(portal, at, kind, ScalarValue::Int64)?,
-        ),
-        Type::FLOAT4 => of(
-            ScalarValue::Float32(None),
-            array(portal, at, kind, ScalarValue::Float32)?,
-        ),
-        Type::FLOAT8 => of(
-            ScalarValue::Float64(None),
-            array(portal, at, kind, ScalarValue::Float64)?,
-        ),
-        Type::NUMERIC => {
-            let given: Option<Vec<Option<Decimal>>> = array(portal, at, kind, |value| value)?;
-            let scale = given.iter().flatten().flatten().map(Decimal::scale).max();
-            let scale = scale.unwrap_or(0);
-            let rescaled = |value: Option<Decimal>| {
-                let mantissa = value.map(|mut value| {
-                    value.rescale(scale);
-                    value.mantissa()
-                });
-                ScalarValue::Decimal128(mantissa, 38, scale as i8)
-            };
-            let values = given.map(|given| given.into_iter().map(rescaled).collect());
-            of(ScalarValue::Decimal128(None, 38, scale as i8), values)
-        }
-        Type::DATE => of(ScalarValue::Date32(None), array(portal, at, kind, date)?),
-        Type::TIMESTAMP => of(clock(None), array(portal, at, kind, clock)?),
-        Type::TIMESTAMPTZ if portal.parameter_format.is_text(at) => {
-            let texts: Option<Vec<Option<String>>> =
-                array(portal, at, &Type::TEXT_ARRAY, |text| text)?;
-            let read = |text: Option<String>| instant_of_text(text.as_deref(), zone);
-            let values = texts.map(|texts| texts.into_iter().map(read).collect());
-            of(instant(None), values.transpose()?)
-        }
-        Type::TIMESTAMPTZ => of(instant(None), array(portal, at, kind, instant)?),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => of(
-            ScalarValue::Utf8(None),
-            array(portal, at, kind, ScalarValue::Utf8)?,
-        ),
-        _ => {
-            let text = format!(
-                "parameter ${}: arrays of {} are not taken",
-                at + 1,
-                element.name()
-            );
-            return Err(error("0A000", text));
-        }
-    })
-}
+impl<'a, S: Clone> Reading<'a, S> {
+    /// A value, or an array of elements, of a type that is common; `None` for others.
+    fn common(&self, element: &Type, zone: Zone) -> PgWireResult<Option<Bound>> {
+        let is_text = self.portal.parameter_format.is_text(self.at);
+        let read = match *element {
+            Type::BOOL => self.each(ScalarValue::Boolean),
+            Type::INT2 => self.each(ScalarValue::Int16),
+            Type::INT4 => self.each(ScalarValue::Int32),
+            Type::INT8 => self.each(ScalarValue::Int64),
+            Type::FLOAT4 => self.each(ScalarValue::Float32),
+            Type::FLOAT8 => self.each(ScalarValue::Float64),
+            Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => self.each(ScalarValue::Utf8),
+            Type::NUMERIC => self.decimals(),
+            Type::DATE => self.each(date),
+            Type::TIMESTAMP => self.each(clock),
+            Type::TIMESTAMPTZ if is_text => self.instants(zone),
+            Type::TIMESTAMPTZ => self.each(instant),
+            _ => return Ok(None),
+        };
+        read.map(Some)
+    }
 
-fn array<S: Clone, T, V>(
-    portal: &Portal<S>,
-    at: usize,
-    kind: &Type,
-    make: impl Fn(Option<T>) -> V,
-) -> PgWireResult<Option<Vec<V>>>
-where
-    T: FromSqlOwned + Debug,
-    for<'a> Vec<Option<T>>: FromSqlText<'a>,
-{
-    let given: Option<Vec<Option<T>>> = portal.parameter(at, kind)?;
-    Ok(given.map(|given| given.into_iter().map(make).collect()))
+    /// The value, or each element, as `make` makes it; an array that is NULL is a NULL.
+    fn each<T>(&self, make: impl Fn(Option<T>) -> ScalarValue) -> PgWireResult<Bound>
+    where
+        T: FromSqlOwned + FromSqlText<'a> + Debug,
+        Vec<Option<T>>: FromSqlText<'a>,
+    {
+        if !self.is_array {
+            return Ok(Bound::One(make(self.portal.parameter(self.at, self.kind)?)));
+        }
+        let given: Option<Vec<Option<T>>> = self.portal.parameter(self.at, self.kind)?;
+        let Some(given) = given else {
+            return Ok(Bound::One(ScalarValue::Null));
+        };
+        let element = make(None).data_type();
+        Ok(Bound::Many(given.into_iter().map(make).collect(), element))
+    }
+
+    /// Decimals. Those of an array have one scale, the largest of theirs.
+    fn decimals(&self) -> PgWireResult<Bound> {
+        if !self.is_array {
+            return self.each(decimal);
+        }
+        let given: Option<Vec<Option<Decimal>>> = self.portal.parameter(self.at, self.kind)?;
+        let scale = given.iter().flatten().flatten().map(Decimal::scale).max();
+        let scale = scale.unwrap_or(0);
+        self.each(|value: Option<Decimal>| {
+            let mantissa = value.map(|mut value| {
+                value.rescale(scale);
+                value.mantissa()
+            });
+            ScalarValue::Decimal128(mantissa, 38, scale as i8)
+        })
+    }
+
+    /// Instants that are written as text; without an offset they are of the zone.
+    fn instants(&self, zone: Zone) -> PgWireResult<Bound> {
+        let kind = match self.is_array {
+            true => &Type::TEXT_ARRAY,
+            false => &Type::TEXT,
+        };
+        let texts = Reading { kind, ..*self };
+        match texts.each(ScalarValue::Utf8)? {
+            Bound::One(ScalarValue::Utf8(text)) => {
+                instant_of_text(text.as_deref(), zone).map(Bound::One)
+            }
+            Bound::One(null) => Ok(Bound::One(null)),
+            Bound::Many(texts, _) => {
+                let read = |text: ScalarValue| match text {
+                    ScalarValue::Utf8(text) => instant_of_text(text.as_deref(), zone),
+                    other => Ok(other),
+                };
+                let values: PgWireResult<_> = texts.into_iter().map(read).collect();
+                Ok(Bound::Many(values?, instant(None).data_type()))
+            }
+        }
+    }
 }
 
 /// Every digit is kept, whatever the value is compared with.

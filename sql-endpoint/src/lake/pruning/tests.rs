@@ -3,25 +3,16 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::prelude::SessionContext;
 use lake_writer::commit::record::FileSource;
-use lake_writer::table::{Column as TableColumn, Kind, Schema};
+use lake_writer::table::{Kind, Schema};
 
 use super::*;
+use crate::fixtures::schema;
 
-fn schema() -> Schema {
-    let column = |name: &str, kind, nullable| TableColumn {
-        name: name.into(),
-        kind,
-        nullable,
-        null_branch: 0,
-        default: None,
-    };
-    Schema::new(
-        "Sale",
-        vec![
-            column("sold_at", Kind::TimestampMicros, false),
-            column("region", Kind::String, true),
-        ],
-    )
+fn sale() -> Schema {
+    schema([
+        ("sold_at", Kind::TimestampMicros, false),
+        ("region", Kind::String, true),
+    ])
 }
 
 fn file(date: &str, region: Option<&str>, offsets: (i64, i64)) -> (TablePath, LiveFile) {
@@ -48,7 +39,7 @@ fn file(date: &str, region: Option<&str>, offsets: (i64, i64)) -> (TablePath, Li
 
 /// Which of these files remain: 30 and 31 January in Corse, 31 January without a region.
 fn kept(predicate: Expr, zone: &str) -> Vec<bool> {
-    let schema = schema();
+    let schema = sale();
     let entries = ["date(sold_at)".to_owned(), "region".to_owned()];
     let spec = Spec::parse(&entries, &schema, zone).expect("a spec");
     let files = [

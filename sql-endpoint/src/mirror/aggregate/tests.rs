@@ -4,37 +4,26 @@ use datafusion::functions::datetime::expr_fn::{date_part, date_trunc};
 use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{ExprFunctionExt as _, cast, col, lit};
 use lake_writer::settings::MongoDb;
-use lake_writer::table::{Column as TableColumn, Kind, Schema};
+use lake_writer::table::Kind;
 
 use super::*;
+use crate::fixtures::{DECIMAL, schema};
 
 const UTC: &str = "UTC";
 
 fn shape() -> Shape {
-    let column = |name: &str, kind, nullable| TableColumn {
-        name: name.into(),
-        kind,
-        nullable,
-        null_branch: 0,
-        default: None,
-    };
-    let decimal = Kind::Decimal {
-        precision: 18,
-        scale: 2,
-        fixed: None,
-    };
-    let columns = vec![
-        column("region", Kind::String, false),
-        column("customer", Kind::String, true),
-        column("quantity", Kind::Int, false),
-        column("points", Kind::Int, true),
-        column("amount", decimal, false),
-        column("weight", Kind::Double, false),
-        column("paid", Kind::Boolean, false),
-        column("sold_at", Kind::TimestampMicros, false),
-        column("paid_at", Kind::TimestampMicros, true),
-    ];
-    Shape::of_documents(&Schema::new("Sale", columns), &MongoDb::default())
+    let sale = schema([
+        ("region", Kind::String, false),
+        ("customer", Kind::String, true),
+        ("quantity", Kind::Int, false),
+        ("points", Kind::Int, true),
+        ("amount", DECIMAL, false),
+        ("weight", Kind::Double, false),
+        ("paid", Kind::Boolean, false),
+        ("sold_at", Kind::TimestampMicros, false),
+        ("paid_at", Kind::TimestampMicros, true),
+    ]);
+    Shape::of_documents(&sale, &MongoDb::default())
 }
 
 fn time(zone: Option<&str>) -> DataType {

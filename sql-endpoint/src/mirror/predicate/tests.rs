@@ -9,33 +9,22 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;
 use lake_writer::settings::MongoDb;
-use lake_writer::table::{Column, Kind, Schema};
+use lake_writer::table::Kind;
 use mongodb::bson::{DateTime, RawDocumentBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fixtures::{DECIMAL, schema};
 use crate::mirror::decode::Decoder;
 
 fn shape() -> Shape {
-    let column = |name: &str, kind| Column {
-        name: name.into(),
-        kind,
-        nullable: true,
-        null_branch: 0,
-        default: None,
-    };
-    let decimal = Kind::Decimal {
-        precision: 18,
-        scale: 2,
-        fixed: None,
-    };
-    let columns = vec![
-        column("region", Kind::String),
-        column("quantity", Kind::Int),
-        column("amount", decimal),
-        column("sold_at", Kind::TimestampMicros),
-    ];
-    Shape::of_documents(&Schema::new("Sale", columns), &MongoDb::default())
+    let sale = schema([
+        ("region", Kind::String, true),
+        ("quantity", Kind::Int, true),
+        ("amount", DECIMAL, true),
+        ("sold_at", Kind::TimestampMicros, true),
+    ]);
+    Shape::of_documents(&sale, &MongoDb::default())
 }
 
 /// Whether `$match` takes a document: the operators that are used here, as the server has them.
