@@ -137,24 +137,27 @@ async fn a_writer_that_slept_cannot_put_a_dropped_record_again() {
 
 #[tokio::test]
 async fn a_leftover_that_was_read_does_not_count() {
-    // GIVEN a writer that slept while its log was dropped, and another one's leftover behind its head
-    let memory = MemoryStore::new(Staging::File);
-    let store: Arc<dyn Store> = Arc::new(memory.clone());
-    let mut slept = open(&store, 1).await;
-    let mut also_slept = open(&store, 3).await;
-    let mut other = open(&store, 2).await;
-    let mut held = claim(&mut other, 0).await;
-    commit_some(store.as_ref(), &mut other, &mut held, 3).await;
-    let third = memory.file(&record_path(3)).expect("it is there");
-    checkpoint(&mut other).await.expect("something is new");
-    drop_needless(store.as_ref(), 0).await.expect("drops");
-    memory.plant(&record_path(1), third);
-    // WHEN it catches up THEN it stands where the log does
-    let whole = fold(store.as_ref()).await.expect("folds");
-    assert_eq!(slept.catch_up().await.expect("catches up"), &whole);
-    // WHEN another that slept reads it on the way to a claim THEN the claim stands behind the log's end
-    let claimed = claim(&mut also_slept, 0).await;
-    assert_eq!((claimed.next, claimed.epoch), (30, 5));
+    // One that fits behind the head of whoever slept, and one that does not.
+    for leftover in [1, 3] {
+        // GIVEN writers that slept while their log was dropped, and another one's leftover behind their head
+        let memory = MemoryStore::new(Staging::File);
+        let store: Arc<dyn Store> = Arc::new(memory.clone());
+        let mut slept = open(&store, 1).await;
+        let mut also_slept = open(&store, 3).await;
+        let mut other = open(&store, 2).await;
+        let mut held = claim(&mut other, 0).await;
+        commit_some(store.as_ref(), &mut other, &mut held, 3).await;
+        let bytes = memory.file(&record_path(leftover)).expect("it is there");
+        checkpoint(&mut other).await.expect("something is new");
+        drop_needless(store.as_ref(), 0).await.expect("drops");
+        memory.plant(&record_path(1), bytes);
+        // WHEN one catches up THEN it stands where the log does
+        let whole = fold(store.as_ref()).await.expect("folds");
+        assert_eq!(slept.catch_up().await.expect("catches up"), &whole);
+        // WHEN another reads it on the way to a claim THEN the claim stands behind the log's end
+        let claimed = claim(&mut also_slept, 0).await;
+        assert_eq!((claimed.next, claimed.epoch), (30, 5));
+    }
 }
 
 #[tokio::test]
