@@ -73,7 +73,8 @@ struct Held {
 struct Unsettled {
     number: u64,
     session: String,
-    sources: Vec<SourcePartition>,
+    /// What it covers: source partitions, and the first offset behind it.
+    ends: BTreeMap<SourcePartition, i64>,
     files: Vec<TablePath>,
 }
 
@@ -155,6 +156,26 @@ impl Oracle {
                 let broken = format!(
                     "process {process} acknowledged partition {partition} up to {next}, but the log \
                      stands at {stands}"
+                );
+                inner.broken.get_or_insert(broken);
+            }
+        }
+    }
+
+    /// A writer begins to read: whatever the log holds before these offsets is visible by now, whoever
+    /// committed it.
+    pub(crate) fn began(&self, process: u32, from: &[(i32, i64)]) {
+        let mut inner = self.inner();
+        inner.forget_settled();
+        for (partition, next) in from {
+            let source = source(*partition);
+            let left = inner.unsettled.iter();
+            let mut left = left.filter(|it| it.ends.get(&source).is_some_and(|end| end <= next));
+            if let Some(left) = left.next() {
+                let broken = format!(
+                    "process {process} reads partition {partition} from {next} on behind record {} of \
+                     {}, of which not all of {:?} are visible",
+                    left.number, left.session, left.files
                 );
                 inner.broken.get_or_insert(broken);
             }
@@ -327,16 +348,12 @@ impl Inner {
 
     /// Whoever commits behind another has published what that one left.
     fn settle(&mut self, number: u64, session: &str, commit: &Commit) -> Result<(), String> {
-        let (visible, taken) = (&self.visible, &self.taken);
-        let settled = |file: &TablePath| visible.contains_key(file) || taken.contains(file);
-        self.unsettled.retain(|it| !it.files.iter().all(settled));
-        let sources: Vec<_> = commit
-            .ranges
-            .iter()
-            .map(|range| range.source.clone())
-            .collect();
+        self.forget_settled();
+        let ends = commit.ranges.iter();
+        let ends = ends.map(|range| (range.source.clone(), range.range.next()));
+        let ends: BTreeMap<SourcePartition, i64> = ends.collect();
         let left = self.unsettled.iter().find(|it| {
-            it.session != session && it.sources.iter().any(|source| sources.contains(source))
+            it.session != session && it.ends.keys().any(|source| ends.contains_key(source))
         });
         if let Some(left) = left {
             return Err(format!(
@@ -348,10 +365,16 @@ impl Inner {
         self.unsettled.push(Unsettled {
             number,
             session: session.to_owned(),
-            sources,
+            ends,
             files: commit.all_files().map(|file| file.path.clone()).collect(),
         });
         Ok(())
+    }
+
+    fn forget_settled(&mut self) {
+        let (visible, taken) = (&self.visible, &self.taken);
+        let is_settled = |file: &TablePath| visible.contains_key(file) || taken.contains(file);
+        self.unsettled.retain(|it| !it.files.iter().all(is_settled));
     }
 
     /// Looks at one file of `data/` or `dead/` that may have come, gone or changed.

@@ -181,6 +181,7 @@ impl Source for MemberSource {
             };
             self.reading.insert(*partition, reading);
         }
+        self.oracle.began(self.process, from);
         Ok(())
     }
 
