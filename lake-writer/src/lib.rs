@@ -8,7 +8,8 @@
 //!                                       store (local disk, HDFS, S3)
 //! ```
 //!
-//! `mirror` is a second consumer of the same topic, which writes to MongoDB.
+//! `mirror` is a second consumer of the same topic, which writes to MongoDB; both are a `member` of their
+//! group.
 //!
 //! `writer` is the one place that wires the stages. No stage knows another: each knows the model
 //! (`table`, `source`'s offset ranges) and the ports (`source`, `store`, `clock`).
@@ -22,6 +23,7 @@ pub mod batch;
 pub mod stage;
 pub mod commit;
 pub mod store;
+pub mod member;
 pub mod writer;
 #[cfg(feature = "mongodb")]
 pub mod mirror;

@@ -18,6 +18,7 @@ use super::run::{serve_telemetry, show_progress};
 use super::signals::stop_on_signals;
 use super::verify::connect;
 use crate::clock::Chance;
+use crate::member::{MemberParts, RunMode, Stop};
 use crate::mirror::verify::{
     self, MirrorFinding, MirrorReport, MirrorVerifyError, MirrorVerifyParts,
 };
@@ -28,7 +29,6 @@ use crate::settings::Settings;
 use crate::telemetry::Metrics;
 use crate::telemetry::figures::count;
 use crate::writer::assemble::{TableError, schema};
-use crate::writer::{RunMode, Stop};
 
 /// What a mirror did, or why it ended.
 pub(super) type Mirrored = Result<mirror::Summary, Failure>;
@@ -104,17 +104,20 @@ impl Mirror {
         let limits = Limits::new(mongodb);
         metrics.budget(mongodb.budget_bytes);
         let parts = MirrorParts {
-            source: open::source(&settings, &context.clock)?,
+            member: MemberParts {
+                name: "mirror",
+                source: open::source(&settings, &context.clock)?,
+                drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
+                clock: context.clock.clone(),
+                chance: Chance::from_entropy(),
+                metrics,
+                runtime: context.runtime.handle().clone(),
+            },
             mongo,
             plan,
             limits,
             first_start: settings.source.kafka.first_start,
             accept_lost_offsets: settings.source.kafka.accept_lost_offsets,
-            drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
-            clock: context.clock.clone(),
-            chance: Chance::from_entropy(),
-            metrics,
-            runtime: context.runtime.handle().clone(),
         };
         Ok(ReadyMirror(parts))
     }

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use super::Arguments;
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use crate::member::{RunMode, Stop};
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
-use crate::writer::{RunMode, Stop};
 
 pub(super) type Mirrored = Result<Infallible, Failure>;
 

@@ -18,6 +18,7 @@ use super::output::{Output, print, print_json};
 use super::signals::stop_on_signals;
 use crate::batch::Rotation;
 use crate::clock::Chance;
+use crate::member::{MemberParts, RunMode, Stop};
 use crate::settings::{Settings, Sources, load};
 use crate::source::Source;
 use crate::store::probe::probe;
@@ -26,7 +27,7 @@ use crate::telemetry::figures::{bytes, count};
 use crate::telemetry::http::Server;
 use crate::telemetry::{Away, Metrics, progress};
 use crate::writer::assemble::{CutMaker, Table};
-use crate::writer::{self, RunMode, Stop, Summary, UpkeepPlan, WriterParts};
+use crate::writer::{self, Summary, UpkeepPlan, WriterParts};
 
 /// Shortest and longest wait between two looks at a store that does not answer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
@@ -321,7 +322,15 @@ pub(super) fn assemble(
         metrics.clone(),
     );
     WriterParts {
-        source,
+        member: MemberParts {
+            name: "lake",
+            source,
+            drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
+            clock: context.clock.clone(),
+            chance,
+            metrics: metrics.clone(),
+            runtime,
+        },
         store,
         definition: table.definition(&settings.table),
         make_cut: cuts.into_make_cut(),
@@ -334,11 +343,6 @@ pub(super) fn assemble(
             keep_records: settings.log.keep_records,
             sweep_interval: Duration::from_millis(settings.log.sweep_interval_ms),
         },
-        drain_timeout: Duration::from_millis(settings.rotation.drain_timeout_ms),
-        clock: context.clock.clone(),
-        chance,
-        metrics: metrics.clone(),
-        runtime,
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::exit::{Exit, Failure};
+use crate::member::Stop;
 use crate::telemetry::terminal::StatusLine;
-use crate::writer::Stop;
 
 /// Signals this soon after the first are the same wish: `timeout` and some supervisors signal the
 /// process and then its group.

@@ -37,11 +37,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::{Chance, Clock};
+use crate::member::{MemberParts, RunMode, Stop};
 use crate::settings::{FirstStart, MongoDb};
-use crate::source::{Source, SourceError};
-use crate::telemetry::Metrics;
-use crate::writer::{RunMode, Stop};
+use crate::source::SourceError;
 
 pub use database::Mongo;
 pub use failure::{DatabaseError, FailureKind};
@@ -50,8 +48,8 @@ pub use rebuild::{Rebuild, Rebuilt};
 
 /// Everything that a mirror is made of.
 pub struct MirrorParts {
-    /// The topic's consumer, of the mirror's own group.
-    pub source: Box<dyn Source>,
+    /// What reads the topic, of the mirror's own group.
+    pub member: MemberParts,
     /// The database.
     pub mongo: Mongo,
     /// What is mirrored, and how.
@@ -62,16 +60,6 @@ pub struct MirrorParts {
     pub first_start: FirstStart,
     /// Whether offsets that retention took before they were read are passed over.
     pub accept_lost_offsets: bool,
-    /// Longest time that a revocation or a stop waits for what is in hand.
-    pub drain_timeout: Duration,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids and jitter.
-    pub chance: Chance,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// Where transactions run.
-    pub runtime: tokio::runtime::Handle,
 }
 
 impl std::fmt::Debug for MirrorParts {

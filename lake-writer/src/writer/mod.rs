@@ -30,13 +30,12 @@ use parquet::errors::ParquetError;
 use tokio::sync::watch;
 
 use crate::batch::Rotation;
-use crate::clock::{Chance, Clock};
 use crate::commit::CommitError;
 use crate::commit::record::Definition;
+use crate::member::{MemberParts, RunMode, Stop};
 use crate::settings::FirstStart;
-use crate::source::{Source, SourceError};
+use crate::source::SourceError;
 use crate::store::Store;
-use crate::telemetry::Metrics;
 
 use cut::OpenCut;
 
@@ -48,8 +47,8 @@ pub type MakeCut = Box<dyn FnMut(&str) -> Result<OpenCut, ParquetError> + Send>;
 
 /// Everything that a writer is made of.
 pub struct WriterParts {
-    /// The topic's consumer.
-    pub source: Box<dyn Source>,
+    /// What reads the topic.
+    pub member: MemberParts,
     /// The table's store, probed.
     pub store: Arc<dyn Store>,
     /// What the table must be, or becomes at its first start.
@@ -66,16 +65,6 @@ pub struct WriterParts {
     pub accept_lost_offsets: bool,
     /// When the log is checkpointed and the stage swept.
     pub upkeep: UpkeepPlan,
-    /// Longest time that a revocation or a stop waits for the commit of what is in hand.
-    pub drain_timeout: std::time::Duration,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids and jitter.
-    pub chance: Chance,
-    /// Figures.
-    pub metrics: Arc<Metrics>,
-    /// Where the store's work runs.
-    pub runtime: tokio::runtime::Handle,
 }
 
 impl std::fmt::Debug for WriterParts {
@@ -85,25 +74,6 @@ impl std::fmt::Debug for WriterParts {
             .field("rotation", &self.rotation)
             .finish_non_exhaustive()
     }
-}
-
-/// When a run is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunMode {
-    /// When it is told to stop.
-    Forever,
-    /// When everything before the high watermarks seen at the start is published.
-    UntilEnd,
-}
-
-/// What the process was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stop {
-    /// Nothing.
-    #[default]
-    Go,
-    /// Commit what is in hand, and stop.
-    Drain,
 }
 
 /// What a run did.

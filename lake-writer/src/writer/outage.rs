@@ -1,17 +1,10 @@
-//! What follows from a failure: halt, or begin again, and after how long.
+//! What follows from a failure: halt, or begin again.
 
-use std::time::Duration;
-
-use crate::clock::Chance;
 use crate::commit::CommitError;
 use crate::source::SourceError;
 use crate::store::StoreErrorKind;
 
 use super::WriterError;
-
-/// Shortest and longest wait between two tries.
-const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,35 +45,6 @@ pub(super) fn policy(error: &WriterError, proven: bool) -> Policy {
     }
 }
 
-/// Growing waits with jitter, so that many writers do not come back at once.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    next: Duration,
-}
-
-impl Backoff {
-    pub(super) fn new() -> Self {
-        Self { next: SHORTEST }
-    }
-
-    /// The next wait, each about twice the last.
-    pub(super) fn wait(&mut self, chance: &mut Chance) -> Duration {
-        let wait = chance.jitter(self.next);
-        self.next = (self.next * 2).min(LONGEST);
-        wait
-    }
-
-    /// It went well: the next wait is short again.
-    pub(super) fn reset(&mut self) {
-        self.next = SHORTEST;
-    }
-
-    /// Whether the last try went well.
-    pub(super) fn is_reset(&self) -> bool {
-        self.next == SHORTEST
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,20 +75,5 @@ mod tests {
             Policy::Again("store_denied")
         );
         assert_eq!(policy(&store(StoreErrorKind::Corrupt), true), Policy::Halt);
-    }
-
-    #[test]
-    fn waits_grow_to_a_bound_and_start_short_again() {
-        // GIVEN a backoff
-        let mut chance = Chance::from_seed(7);
-        let mut backoff = Backoff::new();
-        // WHEN it waits many times
-        let waits: Vec<Duration> = (0..20).map(|_| backoff.wait(&mut chance)).collect();
-        // THEN the first is short, the last long and bounded
-        assert!(waits[0] <= SHORTEST && waits[0] >= SHORTEST / 2);
-        assert!(waits[19] <= LONGEST && waits[19] >= LONGEST / 2);
-        // WHEN it is reset THEN it is short again
-        backoff.reset();
-        assert!(backoff.wait(&mut chance) <= SHORTEST);
     }
 }

@@ -59,15 +59,6 @@ impl Session {
     }
 }
 
-/// The result of a task that is over.
-pub(super) fn finished<T>(runtime: &tokio::runtime::Handle, task: JoinHandle<T>) -> T {
-    match runtime.block_on(task) {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => unreachable!("only a session that is over stops its tasks"),
-    }
-}
-
 /// First offset that is not committed, by number of the source partition.
 pub(super) fn next_offsets(log: &Log, topic: &TopicIdentity) -> BTreeMap<i32, i64> {
     let sources = log.state().sources.iter();

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::assemble::{CutMaker, Table};
 use super::*;
 use crate::batch::MemoryBudget;
-use crate::clock::SystemClock;
+use crate::clock::{Chance, Clock as _, SystemClock};
 use crate::commit::record::Body;
 use crate::settings::{Format, Parquet};
 use crate::source::SourceEvent;
@@ -24,7 +24,7 @@ use crate::store::fault::{FaultStore, Faults, Step};
 use crate::store::memory::{MemoryStore, Staging};
 use crate::table::spec::Spec;
 use crate::table::{KAFKA_OFFSET, KAFKA_PARTITION, Schema};
-use crate::telemetry::EngineState;
+use crate::telemetry::{EngineState, Metrics};
 
 /// A topic, a table and what is needed to run writers between them.
 struct World {
@@ -69,7 +69,15 @@ impl World {
             metrics: metrics.clone(),
         };
         WriterParts {
-            source: Box::new(self.topic.source(member)),
+            member: MemberParts {
+                name: "lake",
+                source: Box::new(self.topic.source(member)),
+                drain_timeout: Duration::from_secs(20),
+                clock,
+                chance: Chance::from_seed(u64::from(member) + 1),
+                metrics,
+                runtime: self.runtime.handle().clone(),
+            },
             store,
             definition: table().definition(&table_settings()),
             make_cut: cuts.into_make_cut(),
@@ -87,11 +95,6 @@ impl World {
                 keep_records: 1_000,
                 sweep_interval: Duration::from_secs(600),
             },
-            drain_timeout: Duration::from_secs(20),
-            clock,
-            chance: Chance::from_seed(u64::from(member) + 1),
-            metrics,
-            runtime: self.runtime.handle().clone(),
         }
     }
 
@@ -299,7 +302,7 @@ fn partitions_asked_back_are_committed_before_they_go() {
         max_age: Duration::MAX,
         max_event_span_ms: None,
     };
-    let metrics = parts.metrics.clone();
+    let metrics = parts.member.metrics.clone();
     world.topic.assign(1, &[0, 1]);
     let first = std::thread::spawn(move || run(parts, RunMode::Forever, stopped));
     wait_until(|| metrics.snapshot().consumed == 100);
@@ -312,7 +315,7 @@ fn partitions_asked_back_are_committed_before_they_go() {
     world.send(1, 7);
     world.topic.assign(2, &[1]);
     let second = world.parts(2, Arc::new(world.memory.clone()));
-    let second_metrics = second.metrics.clone();
+    let second_metrics = second.member.metrics.clone();
     let (stop_second, stopped) = watch::channel(Stop::Go);
     let second = std::thread::spawn(move || run(second, RunMode::Forever, stopped));
     wait_until(|| metrics.snapshot().consumed == 105 && second_metrics.snapshot().rows == 7);
@@ -337,7 +340,7 @@ fn lost_partitions_drop_the_cut_and_are_read_again() {
         max_age: Duration::MAX,
         max_event_span_ms: None,
     };
-    let metrics = parts.metrics.clone();
+    let metrics = parts.member.metrics.clone();
     world.topic.assign(1, &[0, 1]);
     let writer = std::thread::spawn(move || run(parts, RunMode::Forever, stopped));
     wait_until(|| metrics.snapshot().consumed == 100);
@@ -419,7 +422,7 @@ fn a_first_start_at_the_latest_counts_for_every_partition() {
     let (stop, stopped) = watch::channel(Stop::Go);
     let mut parts = world.parts(1, Arc::new(world.memory.clone()));
     parts.first_start = FirstStart::Latest;
-    let metrics = parts.metrics.clone();
+    let metrics = parts.member.metrics.clone();
     world.topic.assign(1, &[0]);
     let writer = std::thread::spawn(move || run(parts, RunMode::Forever, stopped));
     wait_until(|| metrics.snapshot().state == EngineState::Running);

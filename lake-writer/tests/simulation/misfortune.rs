@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lake_writer::member::{RunMode, Stop};
 use lake_writer::source::SourceEvent;
-use lake_writer::writer::{RunMode, Stop};
 
 use super::command::{Command, Kind};
 use super::world::World;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use lake_writer::batch::MemoryBudget;
 use lake_writer::clock::Chance;
+use lake_writer::member::{MemberParts, RunMode, Stop};
 use lake_writer::settings::{self, Compression, FirstStart, Format};
 use lake_writer::stage::Sorting;
 use lake_writer::store::Store;
@@ -25,7 +26,7 @@ use lake_writer::table::Schema;
 use lake_writer::table::spec::Spec;
 use lake_writer::telemetry::Metrics;
 use lake_writer::writer::assemble::{CutMaker, Table};
-use lake_writer::writer::{self, RunMode, Stop, Summary, WriterError, WriterParts};
+use lake_writer::writer::{self, Summary, WriterError, WriterParts};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -196,15 +197,23 @@ fn parts(
     };
     shared.topic.brokers().group.join(id);
     WriterParts {
-        source: Box::new(MemberSource {
-            topic: shared.topic.clone(),
-            oracle: shared.oracle.clone(),
-            trace: shared.trace.clone(),
-            seat: seat.clone(),
-            process: id,
-            reading: BTreeMap::new(),
-            paused: false,
-        }),
+        member: MemberParts {
+            name: "lake",
+            source: Box::new(MemberSource {
+                topic: shared.topic.clone(),
+                oracle: shared.oracle.clone(),
+                trace: shared.trace.clone(),
+                seat: seat.clone(),
+                process: id,
+                reading: BTreeMap::new(),
+                paused: false,
+            }),
+            drain_timeout: shared.scenario.drain_timeout,
+            clock,
+            chance: chance(shared, id),
+            metrics,
+            runtime: tasks.handle().clone(),
+        },
         store,
         definition: table().definition(&table_settings()),
         make_cut: cuts.into_make_cut(),
@@ -213,11 +222,6 @@ fn parts(
         accept_topic_id: None,
         accept_lost_offsets: shared.scenario.accept_lost,
         upkeep: shared.scenario.upkeep,
-        drain_timeout: shared.scenario.drain_timeout,
-        clock,
-        chance: chance(shared, id),
-        metrics,
-        runtime: tasks.handle().clone(),
     }
 }
 

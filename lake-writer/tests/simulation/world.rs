@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lake_writer::member::RunMode;
 use lake_writer::store::memory::MemoryStore;
-use lake_writer::writer::RunMode;
 use tokio::runtime::{Handle, Runtime};
 
 use super::command::{Command, Kind};
@@ -288,7 +288,7 @@ impl World {
         self.shared
             .trace
             .note(process.id, "said", "", || format!("{ended:?}"));
-        let told_to_stop = *process.stop.borrow() == lake_writer::writer::Stop::Drain;
+        let told_to_stop = *process.stop.borrow() == lake_writer::member::Stop::Drain;
         verdict::of_end(&self.shared, process.id, ended, told_to_stop)?;
         self.check_memory(&process)?;
         let rest = self.dice.between(1, 40);

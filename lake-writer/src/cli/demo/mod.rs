@@ -33,11 +33,12 @@ use super::open;
 use super::run::{assemble, drive};
 use super::signals::stop_on_signals;
 use crate::clock::Chance;
+use crate::member::{RunMode, Stop};
 use crate::settings::{Sources, load};
 use crate::store::Store;
 use crate::store::probe::probe;
 use crate::telemetry::{Metrics, health};
-use crate::writer::{RunMode, Stop, Summary};
+use crate::writer::Summary;
 
 use broker::EmbeddedBroker;
 use company::Company;

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::member::{Member, Taken};
 use crate::mirror::MirrorError;
 use crate::mirror::checkpoint::{self, Claim};
 use crate::settings::FirstStart;
-use crate::source::{SourceError, SourceEvent, TopicIdentity, Watermarks};
-use crate::telemetry::{Away, EngineState};
+use crate::source::{SourceError, TopicIdentity, Watermarks};
+use crate::telemetry::EngineState;
 
 use super::Engine;
 use super::session::{Claiming, Session};
@@ -17,50 +18,31 @@ use super::session::{Claiming, Session};
 const RELEASE_WAIT: Duration = Duration::from_secs(1);
 
 impl Engine {
-    pub(super) fn handle(
+    /// Lets go of what the group has taken.
+    pub(super) fn give_up(
         &mut self,
         session: &mut Session,
-        event: SourceEvent,
+        taken: Taken,
     ) -> Result<(), MirrorError> {
-        match event {
-            SourceEvent::Assigned(partitions) => {
-                tracing::info!(?partitions, "assigned to the mirror");
-                self.assigned.extend(partitions);
-            }
-            SourceEvent::Revoked(partitions) => {
-                tracing::info!(?partitions, "revoked from the mirror");
+        match taken {
+            Taken::Asked(partitions) => {
                 let drained = self.drain(session, &partitions);
                 let left = self.forget(session, &partitions)?;
                 match drained {
                     Ok(()) => self.say_released(session, &left),
                     Err(MirrorError::DrainTimeout(waited)) => {
-                        return Err(MirrorError::Source(SourceError::Transient {
-                            action: "write before giving partitions back".into(),
-                            reason: format!("not done within {waited:?}"),
-                        }));
+                        return Err(Member::not_in_time(waited).into());
                     }
                     Err(error) => return Err(error),
                 }
+                Ok(())
             }
-            SourceEvent::Lost(partitions) => {
-                tracing::warn!(?partitions, "lost without being asked; reading again");
+            Taken::Lost(partitions) => {
                 session.drop_work();
                 self.forget(session, &partitions)?;
-                return Err(MirrorError::Source(SourceError::Transient {
-                    action: "stay in the group".into(),
-                    reason: "partitions were taken away".into(),
-                }));
-            }
-            SourceEvent::Away(reason) => {
-                tracing::warn!(reason, "brokers are out of reach; the client keeps trying");
-                self.parts.metrics.away(Away::Source, true);
-            }
-            SourceEvent::Back => {
-                tracing::info!("brokers are back");
-                self.parts.metrics.away(Away::Source, false);
+                Err(Member::lost().into())
             }
         }
-        Ok(())
     }
 
     /// Gives partitions up. Returns the claims under which they were held.
@@ -69,13 +51,9 @@ impl Engine {
         session: &mut Session,
         partitions: &[i32],
     ) -> Result<Vec<Claim>, MirrorError> {
-        let mut left = Vec::new();
-        for partition in partitions {
-            self.assigned.remove(partition);
-            left.extend(session.lanes.leave(*partition));
-        }
-        self.parts.metrics.released(partitions);
-        self.parts.source.release(partitions)?;
+        let left = partitions.iter().filter_map(|p| session.lanes.leave(*p));
+        let left = left.collect();
+        self.member.release(partitions)?;
         Ok(left)
     }
 
@@ -85,9 +63,9 @@ impl Engine {
         if claims.is_empty() || session.lanes.is_empty() {
             return;
         }
-        let releasing = checkpoint::release(&self.parts.mongo, claims);
+        let releasing = checkpoint::release(&self.mongo, claims);
         let releasing = async { tokio::time::timeout(RELEASE_WAIT, releasing).await };
-        match self.parts.runtime.block_on(releasing) {
+        match self.member.runtime.block_on(releasing) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "partitions were given back unreleased"),
             Err(_) => tracing::debug!("partitions were given back unreleased: no answer in time"),
@@ -102,38 +80,33 @@ impl Engine {
         if session.claiming.is_some() {
             return Ok(());
         }
-        let unclaimed = self.assigned.iter().copied();
+        let unclaimed = self.member.assigned();
         let unclaimed = unclaimed.filter(|p| session.lanes.held(*p).is_none());
         let unclaimed: Vec<i32> = unclaimed.collect();
         if unclaimed.is_empty() {
-            if session.lanes.is_empty() && self.assigned.is_empty() {
-                self.parts.metrics.state(EngineState::Waiting);
+            if session.lanes.is_empty() && self.member.assigned().next().is_none() {
+                self.member.metrics.state(EngineState::Waiting);
             }
             return Ok(());
         }
-        let mut watermarks = BTreeMap::new();
-        for partition in &unclaimed {
-            watermarks.insert(*partition, self.parts.source.watermarks(*partition)?);
-        }
+        let watermarks = self.member.watermarks(unclaimed.iter().copied())?;
         // A mirror that begins at the latest messages fixes at once where every partition begins.
-        let begins_latest =
-            session.written.is_empty() && self.parts.first_start == FirstStart::Latest;
-        let mut first: BTreeMap<i32, i64> = BTreeMap::new();
-        if begins_latest {
-            for partition in 0..topic.partitions {
-                first.insert(partition, self.parts.source.watermarks(partition)?.high);
-            }
-        } else {
-            first.extend(watermarks.iter().map(|(p, marks)| (*p, marks.low)));
-        }
-        let (mongo, topic, id) = (self.parts.mongo.clone(), topic.clone(), session.id.clone());
+        let begins_latest = session.written.is_empty() && self.first_start == FirstStart::Latest;
+        let first: BTreeMap<i32, i64> = match begins_latest {
+            true => self.member.ends(topic)?,
+            false => watermarks
+                .iter()
+                .map(|(p, marks)| (*p, marks.low))
+                .collect(),
+        };
+        let (mongo, topic, id) = (self.mongo.clone(), topic.clone(), session.id.clone());
         let places = session.lanes.places(&unclaimed);
         let places = places.into_iter().map(|(partition, lane)| {
             let server_session = session.lanes.all[lane].server_session.clone();
             (partition, lane, server_session)
         });
         let places: Vec<_> = places.collect();
-        let task = self.parts.runtime.spawn(async move {
+        let task = self.member.runtime.spawn(async move {
             checkpoint::begin(&mongo, &topic, &first).await?;
             let mut claims = Vec::new();
             for (partition, lane, server_session) in places {
@@ -153,12 +126,12 @@ impl Engine {
         else {
             return Ok(());
         };
-        let claims = self.finished(claiming.task)?;
-        let now = self.parts.clock.monotonic();
+        let claims = self.member.finished(claiming.task)?;
+        let now = self.member.clock.monotonic();
         let mut from = Vec::new();
         for (lane, claim) in claims {
             let partition = claim.partition;
-            if !self.assigned.contains(&partition) {
+            if !self.member.is_assigned(partition) {
                 continue;
             }
             let marks = claiming.watermarks[&partition];
@@ -167,8 +140,8 @@ impl Engine {
             let position = session.lanes.join(lane, claim, marks.low, now);
             from.push((partition, position));
         }
-        self.parts.source.start(&from)?;
-        self.succeeded();
+        self.member.source.start(&from)?;
+        self.member.succeeded();
         tracing::info!(partitions = ?from, "mirroring from these offsets");
         Ok(())
     }
@@ -188,7 +161,7 @@ impl Engine {
                 remedy: "restore the topic, or mirror it into another collection".into(),
             });
         }
-        if next < low && !self.parts.accept_lost_offsets {
+        if next < low && !self.accept_lost_offsets {
             return Err(SourceError::Halt {
                 problem: format!(
                     "retention has passed the mirror: partition {partition} begins at offset {low}, \

@@ -19,15 +19,15 @@ impl Engine {
         session: &mut Session,
         partitions: &[i32],
     ) -> Result<(), MirrorError> {
-        let until = self.parts.clock.monotonic() + self.parts.drain_timeout;
-        self.set_paused(true)?;
+        let until = self.member.clock.monotonic() + self.member.drain_timeout;
+        self.member.set_paused(true)?;
         let is_busy = |session: &Session| {
             let lanes = partitions.iter().filter_map(|p| session.lanes.of(*p));
             lanes.into_iter().any(Lane::is_busy)
         };
         while is_busy(session) {
-            if self.parts.clock.monotonic() > until {
-                return Err(MirrorError::DrainTimeout(self.parts.drain_timeout));
+            if self.member.clock.monotonic() > until {
+                return Err(MirrorError::DrainTimeout(self.member.drain_timeout));
             }
             self.dispatch(session, Some(partitions));
             self.poll(session)?;
@@ -38,12 +38,12 @@ impl Engine {
 
     /// Begins to write what is due; with `only` whatever the lanes of these partitions have.
     pub(super) fn dispatch(&mut self, session: &mut Session, only: Option<&[i32]>) {
-        let now = self.parts.clock.monotonic();
+        let now = self.member.clock.monotonic();
         let ends = self.own_targets_read(session);
         for lane in &mut session.lanes.all {
             let holds = |only: &[i32]| only.iter().any(|p| lane.held.contains_key(p));
             let in_any_case = ends || only.is_some_and(holds);
-            if let Some(batch) = lane.due(&self.parts.limits, now, in_any_case) {
+            if let Some(batch) = lane.due(&self.limits, now, in_any_case) {
                 self.begin_writing(lane, batch);
             }
         }
@@ -52,17 +52,17 @@ impl Engine {
     fn begin_writing(&self, lane: &mut Lane, batch: Batch) {
         let claims = lane.held.iter().map(|(p, held)| (*p, held.claim));
         let writing = Writing {
-            mongo: self.parts.mongo.clone(),
-            plan: self.parts.plan.clone(),
+            mongo: self.mongo.clone(),
+            plan: self.plan.clone(),
             server_session: lane.server_session.clone(),
             claims: claims.collect(),
             learned: lane.learned.clone(),
         };
         let bytes = batch.bytes();
         let (going_on, stopped) = oneshot::channel();
-        let runtime = self.parts.runtime.clone();
+        let runtime = self.member.runtime.clone();
         // Decoding keeps a thread busy, so it is not one of those that wait for the database.
-        let task = self.parts.runtime.spawn_blocking(move || {
+        let task = self.member.runtime.spawn_blocking(move || {
             runtime.block_on(async {
                 tokio::select! {
                     written = writing.write(&batch) => written,
@@ -86,7 +86,7 @@ impl Engine {
         }
         let mut next = Vec::new();
         for task in done {
-            let written = self.finished(task)?;
+            let written = self.member.finished(task)?;
             self.note(&written);
             for (partition, offset) in written.next {
                 session.written.insert(partition, offset);
@@ -95,8 +95,8 @@ impl Engine {
             }
         }
         if !next.is_empty() {
-            self.parts.source.acknowledge(&next);
-            self.succeeded();
+            self.member.source.acknowledge(&next);
+            self.member.succeeded();
         }
         Ok(())
     }
@@ -107,13 +107,13 @@ impl Engine {
         self.summary.documents += counts.documents;
         self.summary.dead_letters += counts.dead_letters;
         self.summary.tombstones += counts.tombstones;
-        self.parts.metrics.unknown_fields(written.unknown_fields);
-        self.parts.metrics.committed(&CommitReport {
+        self.member.metrics.unknown_fields(written.unknown_fields);
+        self.member.metrics.committed(&CommitReport {
             rows: counts.documents,
             dead_letters: counts.dead_letters,
             tombstones: counts.tombstones,
             bytes: written.bytes,
-            at_micros: self.parts.clock.wall_micros(),
+            at_micros: self.member.clock.wall_micros(),
             ..CommitReport::default()
         });
     }

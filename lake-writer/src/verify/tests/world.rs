@@ -13,6 +13,7 @@ use super::super::place::{Answer, Places, Question, place};
 use super::super::*;
 use crate::batch::{MemoryBudget, Rotation};
 use crate::clock::{Chance, SystemClock};
+use crate::member::{MemberParts, RunMode, Stop};
 use crate::settings::{FirstStart, Format, Parquet};
 use crate::source::memory::MemoryTopic;
 use crate::stage::Sorting;
@@ -22,7 +23,7 @@ use crate::table::Schema;
 use crate::table::spec::Spec;
 use crate::telemetry::Metrics;
 use crate::writer::assemble::{CutMaker, Table};
-use crate::writer::{self, RunMode, Stop, UpkeepPlan, WriterParts};
+use crate::writer::{self, UpkeepPlan, WriterParts};
 
 /// A topic and a table that a writer fills.
 pub(crate) struct World {
@@ -89,7 +90,15 @@ impl World {
             .assign(u32::try_from(member).expect("few"), &[0, 1]);
         let cuts = self.cuts();
         let parts = WriterParts {
-            source: Box::new(self.topic.source(u32::try_from(member).expect("few"))),
+            member: MemberParts {
+                name: "lake",
+                source: Box::new(self.topic.source(u32::try_from(member).expect("few"))),
+                drain_timeout: Duration::from_secs(20),
+                clock: cuts.clock.clone(),
+                chance: Chance::from_seed(member),
+                metrics: cuts.metrics.clone(),
+                runtime: cuts.runtime.clone(),
+            },
             store: cuts.store.clone(),
             definition: definition(),
             rotation: Rotation {
@@ -107,11 +116,6 @@ impl World {
                 keep_records: 0,
                 sweep_interval: Duration::from_secs(600),
             },
-            drain_timeout: Duration::from_secs(20),
-            clock: cuts.clock.clone(),
-            chance: Chance::from_seed(member),
-            metrics: cuts.metrics.clone(),
-            runtime: cuts.runtime.clone(),
             make_cut: cuts.into_make_cut(),
         };
         writer::run(parts, RunMode::UntilEnd, watch::channel(Stop::Go).1).expect("runs to the end");

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use crate::clock::Chance;
 use crate::commit::CommitError;
+use crate::member::LOOK_EVERY;
 use crate::source::{SourceError, TopicIdentity};
 use crate::telemetry::{EngineState, Phase};
 use crate::writer::WriterError;
 use crate::writer::commit::{self, Committed};
 use crate::writer::cut::Relief;
-use crate::writer::session::{Session, finished};
+use crate::writer::session::Session;
 
-use super::{Engine, LOOK_EVERY};
+use super::Engine;
 
 /// A cut is committed up to this part of its age earlier.
 const HASTE: u32 = 10;
@@ -27,35 +28,35 @@ impl Engine {
     pub(super) fn rotation_due(&mut self, session: &mut Session) -> Result<bool, WriterError> {
         let relief = session.cut.relieve().map_err(CommitError::Store)?;
         let contents = session.cut.contents();
-        let now = self.parts.clock.monotonic() + session.haste;
+        let now = self.member.clock.monotonic() + session.haste;
         let due = relief == Relief::CommitNow
-            || self.parts.rotation.due(&contents, now).is_some()
+            || self.rotation.due(&contents, now).is_some()
             // Targets may lie behind the markers of transactions, which are no messages.
             || (session.cut.has_moved() && self.own_targets_read(session));
         // One commit at a time; while it is under way the next cut fills up to its own rotation.
         let crowded = relief == Relief::Wait || (due && session.committing.is_some());
-        self.set_paused(crowded)?;
+        self.member.set_paused(crowded)?;
         Ok(due && session.committing.is_none())
     }
 
     pub(super) fn haste(&mut self) -> Duration {
-        haste(self.parts.rotation.max_age, &mut self.parts.chance)
+        haste(self.rotation.max_age, &mut self.member.chance)
     }
 
     pub(super) fn begin_commit(&mut self, session: &mut Session) {
         session.haste = self.haste();
-        let began = self.parts.clock.monotonic();
+        let began = self.member.clock.monotonic();
         let sealing = session.cut.seal();
-        self.parts
+        self.member
             .metrics
-            .phase(Phase::Seal, self.parts.clock.monotonic() - began);
+            .phase(Phase::Seal, self.member.clock.monotonic() - began);
         let held = session.reading.clone();
         for held in session.reading.values_mut() {
             held.lost = 0;
         }
-        let (clock, metrics) = (self.parts.clock.clone(), self.parts.metrics.clone());
+        let (clock, metrics) = (self.member.clock.clone(), self.member.metrics.clone());
         let commit = commit::commit(session.log.clone(), sealing, held, clock, metrics);
-        session.committing = Some(self.parts.runtime.spawn(commit));
+        session.committing = Some(self.member.runtime.spawn(commit));
     }
 
     pub(super) fn finish_commit(&mut self, session: &mut Session) -> Result<(), WriterError> {
@@ -70,20 +71,20 @@ impl Engine {
             report,
             next,
             since_checkpoint,
-        } = finished(&self.parts.runtime, committing)?;
+        } = self.member.finished(committing)?;
         if session.upkeep.wants_checkpoint(since_checkpoint) {
             session.upkeep.checkpoint(session.log.clone());
         }
         session.published.extend(next.iter().copied());
-        self.parts.source.acknowledge(&next);
-        self.parts.metrics.committed(&report);
+        self.member.source.acknowledge(&next);
+        self.member.metrics.committed(&report);
         self.summary.commits += 1;
         self.summary.rows += report.rows;
         self.summary.files += report.files;
         self.summary.bytes += report.bytes;
         self.summary.dead_letters += report.dead_letters;
         self.summary.tombstones += report.tombstones;
-        self.succeeded();
+        self.member.succeeded();
         tracing::info!(
             record = report.record,
             rows = report.rows,
@@ -101,7 +102,7 @@ impl Engine {
         topic: &TopicIdentity,
         until: Duration,
     ) -> Result<(), WriterError> {
-        self.set_paused(true)?;
+        self.member.set_paused(true)?;
         while session.committing.is_some() || !session.cut.is_empty() {
             if session.committing.is_none() && self.same_topic(session, topic)? {
                 self.begin_commit(session);
@@ -109,7 +110,7 @@ impl Engine {
             self.poll_until(session, until)?;
             self.finish_commit(session)?;
         }
-        self.set_paused(false)
+        Ok(self.member.set_paused(false)?)
     }
 
     pub(super) fn drain(
@@ -117,7 +118,7 @@ impl Engine {
         session: &mut Session,
         topic: &TopicIdentity,
     ) -> Result<(), WriterError> {
-        self.parts.metrics.state(EngineState::Draining);
+        self.member.metrics.state(EngineState::Draining);
         tracing::info!("told to stop; committing what is in hand");
         let until = self.drain_deadline();
         self.commit_all(session, topic, until)
@@ -130,11 +131,11 @@ impl Engine {
         session: &mut Session,
         topic: &TopicIdentity,
     ) -> Result<bool, WriterError> {
-        let now = self.parts.clock.monotonic();
+        let now = self.member.clock.monotonic();
         if now < session.identity_retry_at {
             return Ok(false);
         }
-        match self.parts.source.identify() {
+        match self.member.source.identify() {
             Ok(found) if found.topic_id == topic.topic_id => Ok(true),
             Ok(found) => Err(WriterError::Source(SourceError::Transient {
                 action: "commit".into(),

@@ -3,57 +3,37 @@
 
 use std::collections::BTreeMap;
 
-use crate::source::{SourceError, SourceEvent, TopicIdentity};
-use crate::telemetry::Away;
+use crate::member::{Member, Taken};
+use crate::source::TopicIdentity;
 use crate::writer::WriterError;
 use crate::writer::assign::{self, Wanted};
-use crate::writer::session::{Session, finished};
+use crate::writer::session::Session;
 
 use super::Engine;
 
 impl Engine {
-    pub(super) fn handle(
+    /// Lets go of what the group has taken.
+    pub(super) fn give_up(
         &mut self,
         session: &mut Session,
         topic: &TopicIdentity,
-        event: SourceEvent,
+        taken: Taken,
     ) -> Result<(), WriterError> {
-        match event {
-            SourceEvent::Assigned(partitions) => {
-                tracing::info!(?partitions, "assigned");
-                self.assigned.extend(partitions);
-            }
-            SourceEvent::Revoked(partitions) => {
-                tracing::info!(?partitions, "revoked");
+        match taken {
+            Taken::Asked(partitions) => {
                 let kept = self.give_back(session, topic, &partitions);
                 if kept.is_err() {
                     session.drop_work();
                 }
                 self.forget(session, &partitions)?;
-                kept?;
+                kept
             }
-            SourceEvent::Lost(partitions) => {
-                tracing::warn!(
-                    ?partitions,
-                    "lost without being asked; reading again from the log"
-                );
+            Taken::Lost(partitions) => {
                 session.drop_work();
                 self.forget(session, &partitions)?;
-                return Err(WriterError::Source(SourceError::Transient {
-                    action: "stay in the group".into(),
-                    reason: "partitions were taken away".into(),
-                }));
-            }
-            SourceEvent::Away(reason) => {
-                tracing::warn!(reason, "brokers are out of reach; the client keeps trying");
-                self.parts.metrics.away(Away::Source, true);
-            }
-            SourceEvent::Back => {
-                tracing::info!("brokers are back");
-                self.parts.metrics.away(Away::Source, false);
+                Err(Member::lost().into())
             }
         }
-        Ok(())
     }
 
     /// Commits what was read of partitions that the group asks back. What cannot be committed in
@@ -65,12 +45,7 @@ impl Engine {
         asked: &[i32],
     ) -> Result<(), WriterError> {
         match self.commit_asked(session, topic, asked) {
-            Err(WriterError::DrainTimeout(waited)) => {
-                Err(WriterError::Source(SourceError::Transient {
-                    action: "commit before giving partitions back".into(),
-                    reason: format!("not done within {waited:?}"),
-                }))
-            }
+            Err(WriterError::DrainTimeout(waited)) => Err(Member::not_in_time(waited).into()),
             result => result,
         }
     }
@@ -100,12 +75,9 @@ impl Engine {
     fn forget(&mut self, session: &mut Session, partitions: &[i32]) -> Result<(), WriterError> {
         session.cut.forget(partitions);
         for partition in partitions {
-            self.assigned.remove(partition);
             session.reading.remove(partition);
         }
-        self.parts.metrics.released(partitions);
-        self.parts.source.release(partitions)?;
-        Ok(())
+        Ok(self.member.release(partitions)?)
     }
 
     pub(super) fn begin_claim(
@@ -113,31 +85,24 @@ impl Engine {
         session: &mut Session,
         topic: &TopicIdentity,
     ) -> Result<(), WriterError> {
-        let unclaimed = || {
-            self.assigned
-                .iter()
-                .filter(|p| !session.reading.contains_key(p))
-        };
-        if session.claiming.is_some() || unclaimed().next().is_none() {
+        let unclaimed = self.member.assigned();
+        let unclaimed = unclaimed.filter(|p| !session.reading.contains_key(p));
+        let unclaimed: Vec<i32> = unclaimed.collect();
+        if session.claiming.is_some() || unclaimed.is_empty() {
             return Ok(());
         }
-        let mut watermarks = BTreeMap::new();
-        for partition in unclaimed().copied().collect::<Vec<_>>() {
-            watermarks.insert(partition, self.parts.source.watermarks(partition)?);
-        }
-        let mut begins = BTreeMap::new();
-        if session.begins_latest {
-            for partition in 0..topic.partitions {
-                begins.insert(partition, self.parts.source.watermarks(partition)?.high);
-            }
-        }
+        let watermarks = self.member.watermarks(unclaimed)?;
+        let begins = match session.begins_latest {
+            true => self.member.ends(topic)?,
+            false => BTreeMap::new(),
+        };
         let wanted = Wanted {
             topic: topic.clone(),
             watermarks,
             begins,
         };
         let claim = assign::claim(session.log.clone(), wanted.clone());
-        session.claiming = Some((wanted, self.parts.runtime.spawn(claim)));
+        session.claiming = Some((wanted, self.member.runtime.spawn(claim)));
         Ok(())
     }
 
@@ -149,11 +114,11 @@ impl Engine {
             session.claiming = Some((wanted, claiming));
             return Ok(());
         }
-        let claimed = finished(&self.parts.runtime, claiming)?;
+        let claimed = self.member.finished(claiming)?;
         let mut from = Vec::new();
-        for start in wanted.starts(&claimed, self.parts.accept_lost_offsets)? {
+        for start in wanted.starts(&claimed, self.accept_lost_offsets)? {
             let partition = start.held.source.partition;
-            if !self.assigned.contains(&partition) {
+            if !self.member.is_assigned(partition) {
                 continue;
             }
             session.cut.begin(partition, start.committed);
@@ -162,11 +127,11 @@ impl Engine {
             from.push((partition, start.read_from));
             session.reading.insert(partition, start.held);
         }
-        self.parts.source.start(&from)?;
+        self.member.source.start(&from)?;
         session.begins_latest = false;
-        self.succeeded();
+        self.member.succeeded();
         tracing::info!(partitions = ?from, "reading from these offsets");
-        let now = self.parts.clock.monotonic();
+        let now = self.member.clock.monotonic();
         session.upkeep.sweep(session.log.clone(), now);
         Ok(())
     }
