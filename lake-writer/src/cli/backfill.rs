@@ -13,9 +13,9 @@ use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
 use super::load::{self, FileArguments};
 use super::offsets::OffsetArguments;
+use super::open;
 use super::output::{Output, print, print_json};
 use super::rewriting::{Topic, begin, read_log};
-use super::verify;
 use crate::rewrite::{Outcome, Rewriter, Unit};
 use crate::source::RangeReader;
 use crate::telemetry::figures::count;
@@ -66,8 +66,8 @@ pub(super) fn run(arguments: &Arguments, backfill: &BackfillArguments) -> Result
         };
         return load::run(&context, arguments, &backfill.files, set, backfill.dry_run);
     }
-    let (parts, definition) = verify::parts(&context)?;
-    let mut reader = verify::connect(&context)?;
+    let (parts, definition) = open::compared(&context)?;
+    let mut reader = open::reader(&context)?;
     let topic = Topic::ask(&mut reader)?;
     let (ledger, mut units) = read_log(&context, parts.store.as_ref(), &topic)?;
     let asked_for = wanted(

@@ -17,9 +17,9 @@ use super::Arguments;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::nowhere::Nowhere;
+use super::open;
 use super::output::{Output, print, print_json};
 use super::rewriting::cuts;
-use super::verify;
 use crate::batch::Rotation;
 use crate::clock::Chance;
 use crate::rewrite::{
@@ -172,7 +172,7 @@ pub(super) fn run(
     set: &str,
     dry_run: bool,
 ) -> Result<(), Failure> {
-    let (parts, definition) = verify::parts(context)?;
+    let (parts, definition) = open::compared(context)?;
     let store = match dry_run {
         true => Arc::new(Nowhere {
             url: parts.store.url(),

@@ -14,11 +14,10 @@ mod columns;
 mod context;
 mod open;
 mod signals;
+mod running;
 mod run;
 #[cfg(feature = "mongodb")]
 mod mirror;
-#[cfg(feature = "mongodb")]
-mod mirror_repair;
 #[cfg(not(feature = "mongodb"))]
 #[path = "no_mirror.rs"]
 mod mirror;

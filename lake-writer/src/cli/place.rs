@@ -5,8 +5,8 @@ use clap::Args;
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::open;
 use super::output::{Output, print, print_json};
-use super::verify::{connect, parts};
 use crate::telemetry::figures::count;
 use crate::verify::place::{Answer, PlaceError, Places, Question, place};
 
@@ -57,8 +57,8 @@ pub(super) fn run(arguments: &Arguments, wanted: &WhereArguments) -> Result<(), 
         }
     };
     let context = Context::new(arguments, Chatter::Little)?;
-    let (parts, _) = parts(&context)?;
-    let mut reader = connect(&context)?;
+    let (parts, _) = open::compared(&context)?;
+    let mut reader = open::reader(&context)?;
     let places = place(&parts, &mut reader, &question)?;
     match arguments.output {
         Output::Text => print(&in_words(&places))?,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Arguments;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
+use super::open;
 use super::output::{Output, print, print_json};
 use super::rewriting::{Topic, begin, read_log};
 use super::verify;
@@ -51,8 +52,8 @@ struct Done {
 
 pub(super) fn run(arguments: &Arguments, repair: &RepairArguments) -> Result<(), Failure> {
     let context = Context::new(arguments, Chatter::Little)?;
-    let (parts, definition) = verify::parts(&context)?;
-    let reader = verify::connect(&context)?;
+    let (parts, definition) = open::compared(&context)?;
+    let reader = open::reader(&context)?;
     let mut work = Repair {
         context: &context,
         parts,

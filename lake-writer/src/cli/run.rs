@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::Arguments;
 use super::context::{Chatter, Context};
@@ -15,6 +14,7 @@ use super::exit::{Exit, Failure, with_causes};
 use super::mirror::{Mirror, Mirrored};
 use super::open;
 use super::output::{Output, print, print_json};
+use super::running;
 use super::signals::stop_on_signals;
 use crate::batch::Rotation;
 use crate::clock::Chance;
@@ -24,8 +24,7 @@ use crate::source::Source;
 use crate::store::probe::probe;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::telemetry::figures::{bytes, count};
-use crate::telemetry::http::Server;
-use crate::telemetry::{Away, Metrics, progress};
+use crate::telemetry::{Away, Metrics};
 use crate::writer::assemble::{CutMaker, Table};
 use crate::writer::{self, Summary, UpkeepPlan, WriterParts};
 
@@ -80,13 +79,13 @@ pub(super) fn run(arguments: &Arguments, run: &RunArguments) -> Result<(), Failu
     let mirrors_metrics = mirrors.iter().map(|mirror| mirror.metrics().clone());
     let metrics: Vec<_> = tables_metrics.chain(mirrors_metrics).collect();
     let urls: Vec<_> = tables.iter().map(|open| open.store.url()).collect();
-    let _server = serve_telemetry(&context, &metrics)?;
+    let _server = running::serve_telemetry(&context, &metrics)?;
     let mode = if run.until_end {
         RunMode::UntilEnd
     } else {
         RunMode::Forever
     };
-    let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
+    let shown = (!arguments.quiet).then(|| running::show_progress(&context, metrics));
     let (summaries, mirrored) = write_and_mirror(&context, tables, mirrors, mode, &stop);
     if let Some(shown) = shown {
         shown.abort();
@@ -283,25 +282,6 @@ fn passes(kind: StoreErrorKind) -> bool {
     matches!(kind, StoreErrorKind::Transient | StoreErrorKind::Full)
 }
 
-/// Metrics and health, if the settings want them. They stop when the server is dropped.
-pub(super) fn serve_telemetry(
-    context: &Context,
-    metrics: &[Arc<Metrics>],
-) -> Result<Option<Server>, Failure> {
-    let telemetry = &context.settings.telemetry;
-    let Some(listen) = &telemetry.listen else {
-        return Ok(None);
-    };
-    let timeout = Duration::from_millis(telemetry.livez_timeout_ms);
-    let starting = Server::start(listen, metrics.to_vec(), context.clock.clone(), timeout);
-    let server = context
-        .runtime
-        .block_on(starting)
-        .map_err(|error| Failure::of(Exit::Usage, "serve metrics", &error))?;
-    tracing::info!(address = %server.address(), "serving /metrics, /livez and /readyz");
-    Ok(Some(server))
-}
-
 /// The writer that the settings describe, on a store that was probed.
 pub(super) fn assemble(
     context: &Context,
@@ -353,13 +333,6 @@ pub(super) fn drive(
     stop: watch::Receiver<Stop>,
 ) -> Result<Summary, Failure> {
     Ok(writer::run(parts, mode, stop)?)
-}
-
-pub(super) fn show_progress(context: &Context, metrics: Vec<Arc<Metrics>>) -> JoinHandle<()> {
-    let line = context.line.clone();
-    context
-        .runtime
-        .spawn(progress::show(metrics, context.clock.clone(), line))
 }
 
 fn in_words(summary: &Summary) -> String {

@@ -16,13 +16,8 @@ use super::offsets::OffsetArguments;
 use super::open;
 use super::output::{Output, print, print_json};
 use crate::source::RangeReader;
-use crate::source::kafka::KafkaReader;
 use crate::telemetry::figures::{bytes, count};
-use crate::verify::{self, Finding, Progress, Report, Request, VerifyError, VerifyParts};
-
-/// How long a committed file may be on its way to its name: longer than a publication takes, so
-/// that a commit of the moment is no finding.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::verify::{self, Finding, Progress, Report, Request, VerifyError};
 
 /// Between two changes of the progress line.
 const LINE_EVERY: Duration = Duration::from_millis(200);
@@ -61,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, verify: &VerifyArguments) -> Result<(),
     if verify.mirror {
         return super::mirror::verify(arguments, &context, verify.findings);
     }
-    let (parts, definition) = parts(&context)?;
+    let (parts, definition) = open::compared(&context)?;
     let request = Request {
         sample: verify.sample,
         most_findings: verify.findings,
@@ -69,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, verify: &VerifyArguments) -> Result<(),
     };
     let mut reader = match verify.quick {
         true => None,
-        false => Some(connect(&context)?),
+        false => Some(open::reader(&context)?),
     };
     let reader = reader.as_mut().map(|reader| reader as &mut dyn RangeReader);
     let mut line = Line::new(&context, arguments.quiet);
@@ -91,31 +86,6 @@ pub(super) fn run(arguments: &Arguments, verify: &VerifyArguments) -> Result<(),
         count(findings)
     );
     Err(Failure::new(Exit::Mismatch, message))
-}
-
-/// What verifying works with, and the table's definition by the settings.
-pub(super) fn parts(
-    context: &Context,
-) -> Result<(VerifyParts, crate::commit::record::Definition), Failure> {
-    let settings = &context.settings;
-    let table = open::table(settings)?;
-    let definition = table.definition(&settings.table);
-    let parts = VerifyParts {
-        store: open::store(settings)?,
-        runtime: context.runtime.handle().clone(),
-        clock: context.clock.clone(),
-        schema: table.schema,
-        spec: table.spec,
-        format: settings.source.kafka.format,
-        memory_bytes: settings.memory.budget_bytes,
-        patience: PATIENCE,
-    };
-    Ok((parts, definition))
-}
-
-pub(super) fn connect(context: &Context) -> Result<KafkaReader, Failure> {
-    let kafka = &context.settings.source.kafka;
-    Ok(KafkaReader::connect(kafka, context.clock.clone())?)
 }
 
 impl From<VerifyError> for Failure {

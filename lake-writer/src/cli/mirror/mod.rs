@@ -1,6 +1,8 @@
-//! `mirror`, the mirror beside `run`, and `verify --mirror`.
+//! `mirror`, and the mirror beside `run`.
 
-use std::io::IsTerminal as _;
+mod repair;
+mod verify;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,20 +10,14 @@ use clap::{Args, Subcommand};
 use tokio::sync::watch;
 
 use super::Arguments;
-use super::columns::columns;
 use super::context::{Chatter, Context};
 use super::exit::{Exit, Failure};
-use super::mirror_repair::{self, RepairArguments};
 use super::open;
 use super::output::{Output, print, print_json};
-use super::run::{serve_telemetry, show_progress};
+use super::running;
 use super::signals::stop_on_signals;
-use super::verify::connect;
 use crate::clock::Chance;
 use crate::member::{MemberParts, RunMode, Stop};
-use crate::mirror::verify::{
-    self, MirrorFinding, MirrorReport, MirrorVerifyError, MirrorVerifyParts,
-};
 use crate::mirror::{
     self, DatabaseError, FailureKind, Limits, MirrorError, MirrorParts, Mongo, Plan,
 };
@@ -30,11 +26,11 @@ use crate::telemetry::Metrics;
 use crate::telemetry::figures::count;
 use crate::writer::assemble::{TableError, schema};
 
+use repair::RepairArguments;
+pub(super) use verify::verify;
+
 /// What a mirror did, or why it ended.
 pub(super) type Mirrored = Result<mirror::Summary, Failure>;
-
-/// How often the progress line of a verification is written.
-const LINE_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -149,7 +145,7 @@ pub(super) fn told(summary: &mirror::Summary) -> (u64, String) {
     (documents + dead_letters + tombstones, words)
 }
 
-pub(super) fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
+fn opened(context: &Context, settings: &Settings) -> Result<(Mongo, Plan), Failure> {
     let mongodb = &settings.mirror.mongodb;
     let schema = schema(&settings.table)?;
     let plan = Plan::new(mongodb, Arc::new(schema), settings.source.kafka.format)
@@ -169,26 +165,26 @@ pub(super) fn check(context: &Context, connect: bool) -> Result<String, Failure>
     Ok(format!("{} has transactions", mongo.place()))
 }
 
-pub(super) fn missing() -> Failure {
+fn missing() -> Failure {
     let message = "mirror.mongodb.uri is not set; write mongodb://host:port/?replicaSet=name";
     Failure::new(Exit::Usage, message)
 }
 
 pub(super) fn run(arguments: &Arguments, mirror: &MirrorArguments) -> Result<(), Failure> {
     if let Some(MirrorAction::Repair(repair)) = &mirror.action {
-        return mirror_repair::run(arguments, repair);
+        return repair::run(arguments, repair);
     }
     let context = Context::new(arguments, Chatter::Settings)?;
     let stop = stop_on_signals(&context.runtime, &context.line)?;
     let settings = &context.settings;
     let configured = Mirror::configured(&context, settings)?.ok_or_else(missing)?;
     let metrics = vec![configured.metrics().clone()];
-    let _server = serve_telemetry(&context, &metrics)?;
+    let _server = running::serve_telemetry(&context, &metrics)?;
     let mode = match mirror.until_end {
         true => RunMode::UntilEnd,
         false => RunMode::Forever,
     };
-    let shown = (!arguments.quiet).then(|| show_progress(&context, metrics));
+    let shown = (!arguments.quiet).then(|| running::show_progress(&context, metrics));
     let ready = configured.ready(&context);
     let mirrored = ready.and_then(|mirror| mirror.run(mode, stop.subscribe()));
     if let Some(shown) = shown {
@@ -220,117 +216,6 @@ fn summary_in_words(summary: &mirror::Summary) -> String {
     text + "\n"
 }
 
-/// `verify --mirror`.
-pub(super) fn verify(
-    arguments: &Arguments,
-    context: &Context,
-    most_findings: usize,
-) -> Result<(), Failure> {
-    if context.settings.mirror.mongodb.uri.is_none() {
-        return Err(missing());
-    }
-    let (mongo, plan) = opened(context, &context.settings)?;
-    let mut reader = connect(context)?;
-    let parts = MirrorVerifyParts {
-        mongo: &mongo,
-        plan: &plan,
-        runtime: &context.runtime,
-        now_ms: context.clock.wall_micros() / 1_000,
-        most_findings,
-    };
-    let is_shown = !arguments.quiet && std::io::stderr().is_terminal();
-    let (mut messages, mut last) = (0, Duration::ZERO);
-    let mut watch = |more: u64| {
-        messages += more;
-        let now = context.clock.monotonic();
-        if is_shown && now >= last + LINE_EVERY {
-            last = now;
-            let read = count(messages);
-            context
-                .line
-                .show(&format!("verifying · {read} messages of the topic"));
-        }
-    };
-    let report = verify::verify(&parts, &mut reader, &mut watch);
-    context.line.show("");
-    let report = report?;
-    match arguments.output {
-        Output::Text => print(&report_in_words(&report))?,
-        Output::Json => print_json(&report)?,
-    }
-    if report.clean {
-        return Ok(());
-    }
-    let findings = report.findings.len() as u64 + report.findings_left_out;
-    let message = format!(
-        "the mirror and the topic differ: {} findings",
-        count(findings)
-    );
-    Err(Failure::new(Exit::Mismatch, message))
-}
-
-fn report_in_words(report: &MirrorReport) -> String {
-    const HEAD: [&str; 10] = [
-        "partition",
-        "from",
-        "next",
-        "documents",
-        "dead",
-        "tombstones",
-        "gaps",
-        "expired",
-        "unproved",
-        "waiting",
-    ];
-    let rows = report.partitions.iter().map(|p| {
-        vec![
-            p.partition.to_string(),
-            count(p.from),
-            count(p.next),
-            count(p.documents),
-            count(p.dead_letters),
-            count(p.tombstones),
-            count(p.gaps),
-            count(p.expired),
-            count(p.unproved),
-            count(p.not_yet_mirrored),
-        ]
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
-    let mut text = format!(
-        "mirror     {}\ntopic      {}\n",
-        report.mirror, report.topic
-    );
-    if !rows.is_empty() {
-        text += "\n";
-        text += &columns(&HEAD, &rows);
-    }
-    for limit in &report.unproved {
-        text += &format!("\nnot proved: {limit}\n");
-    }
-    for finding in &report.findings {
-        text += &finding_in_words(finding);
-    }
-    if report.findings_left_out > 0 {
-        text += &format!("… and {} more\n", count(report.findings_left_out));
-    }
-    if report.clean {
-        text += "\nnothing differs\n";
-    }
-    text
-}
-
-fn finding_in_words(finding: &MirrorFinding) -> String {
-    let mut text = format!("{:<16}", finding.kind.as_str());
-    if let Some(partition) = finding.partition {
-        text += &format!("  partition {partition}");
-    }
-    if let Some(offset) = finding.offset {
-        text += &format!("  offset {offset}");
-    }
-    text + &format!("  {}\n", finding.detail)
-}
-
 impl From<TableError> for Failure {
     fn from(error: TableError) -> Self {
         Self::new(Exit::Usage, super::exit::with_causes(&error))
@@ -353,16 +238,6 @@ impl From<MirrorError> for Failure {
             MirrorError::Source(error) => error.into(),
             MirrorError::Database(error) => error.into(),
             MirrorError::DrainTimeout(_) => Self::new(Exit::Interrupted, error.to_string()),
-        }
-    }
-}
-
-impl From<MirrorVerifyError> for Failure {
-    fn from(error: MirrorVerifyError) -> Self {
-        match error {
-            MirrorVerifyError::Source(error) => error.into(),
-            MirrorVerifyError::Database(error) => error.into(),
-            MirrorVerifyError::Other(error) => error.into(),
         }
     }
 }

@@ -12,13 +12,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
 
-use super::Arguments;
-use super::context::{Chatter, Context};
-use super::exit::{Exit, Failure};
-use super::mirror::{missing, opened};
-use super::offsets::milliseconds;
-use super::output::{Output, print, print_json};
-use super::verify;
+use super::{missing, opened};
+use crate::cli::context::{Chatter, Context};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::offsets::milliseconds;
+use crate::cli::output::{Output, print, print_json};
+use crate::cli::{Arguments, open};
 use crate::clock::Chance;
 use crate::mirror::{Rebuild, Rebuilt};
 use crate::telemetry::figures::count;
@@ -84,7 +83,7 @@ pub(super) fn run(arguments: &Arguments, wanted: &RepairArguments) -> Result<(),
     if context.settings.mirror.mongodb.uri.is_none() {
         return Err(missing());
     }
-    let (parts, _) = verify::parts(&context)?;
+    let (parts, _) = open::compared(&context)?;
     let (mongo, plan) = opened(&context, &context.settings)?;
     let mut rebuild = context
         .runtime
