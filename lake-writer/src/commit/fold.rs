@@ -84,6 +84,9 @@ pub async fn record_numbers(
 pub(super) struct Tail {
     pub(super) state: State,
     pub(super) boundary: Boundary,
+    /// Head up to which the state is known to be the log's: a checkpoint's, or one that no newer
+    /// checkpoint had passed after it was read. What was read or put behind it may be a leftover.
+    sure: Option<u64>,
 }
 
 impl Tail {
@@ -101,19 +104,31 @@ impl Tail {
     /// record behind the head may be missing because it was dropped.
     pub(super) async fn catch_up(&mut self, store: &dyn Store) -> Result<(), CommitError> {
         loop {
-            let sure = self.state.head;
+            let sure = self.sure;
             let read = match read_on(store, &mut self.state, |_, _| {}).await {
                 Err(error) if !matches!(error, CommitError::Broken { .. }) => return Err(error),
                 read => read,
             };
             self.boundary.look(store).await?;
             if self.boundary.head() <= sure {
+                self.settle();
                 return read;
             }
             // Whatever was read, even what does not fit, may have been put where records had been
             // dropped.
             self.begin_at_checkpoint(store).await?;
         }
+    }
+
+    /// Whether all of the state is known to be the log's. It is not after an append that failed, or that
+    /// was given up: what it had read or put by then may be a leftover.
+    pub(super) fn is_sure(&self) -> bool {
+        self.sure == self.state.head
+    }
+
+    /// It was looked: no checkpoint has passed what was read.
+    pub(super) fn settle(&mut self) {
+        self.sure = self.state.head;
     }
 
     /// Puts the newest checkpoint's state in the place of the state. The names of live files are
@@ -124,6 +139,7 @@ impl Tail {
     ) -> Result<(), CommitError> {
         let keeps_live = self.state.live.is_some();
         self.state = self.boundary.state();
+        self.settle();
         if keeps_live {
             self.load_live(store).await?;
         }
@@ -134,6 +150,7 @@ impl Tail {
     pub(super) async fn load_live(&mut self, store: &dyn Store) -> Result<(), CommitError> {
         let segment = live::newest_segments(store, &mut self.boundary).await?;
         self.state = self.boundary.state();
+        self.settle();
         self.state.live = Some(segment.files.into_keys().collect());
         Ok(())
     }

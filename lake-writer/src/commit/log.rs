@@ -265,6 +265,9 @@ impl Log {
     }
 
     async fn append(&mut self, body: Body) -> Result<Appended, CommitError> {
+        if !self.tail.is_sure() {
+            self.catch_up().await?;
+        }
         let record = self.record(body);
         let name = prepared_name(&self.session, &record.nonce);
         let bytes = record.encode().into();
@@ -332,6 +335,7 @@ impl Log {
                     append.put(&mut self.tail.state, seen)?
                 }
                 Ask::Done(number) => {
+                    self.tail.settle();
                     self.published.drain(..said);
                     return Ok(Appended {
                         number,

@@ -136,6 +136,38 @@ async fn a_writer_that_slept_cannot_put_a_dropped_record_again() {
 }
 
 #[tokio::test]
+async fn who_is_outdated_does_not_judge_by_what_it_put_in_vain() {
+    // GIVEN a writer that slept while another took over, staged files, and dropped what a checkpoint holds
+    let memory = MemoryStore::new(Staging::File);
+    let store: Arc<dyn Store> = Arc::new(memory.clone());
+    let mut slept = open(&store, 1).await;
+    let stale = claim(&mut slept, 0).await;
+    let late = staged_commit(store.as_ref(), &stale, 10, "late").await;
+    let mut other = open(&store, 2).await;
+    let held = claim(&mut other, 0).await;
+    let name = format!("{}-000000-00000", other.session());
+    let staged = staged_commit(store.as_ref(), &held, 10, &name).await;
+    checkpoint(&mut other).await.expect("something is new");
+    drop_needless(store.as_ref(), 0).await.expect("drops");
+    // WHEN it wakes and puts its commit under the number of the other's claim
+    let error = slept.commit(late).await.expect_err("is outdated");
+    assert!(
+        matches!(error, CommitError::Outdated { boundary: 2 }),
+        "{error}"
+    );
+    // THEN a sweep that was under way beside it leaves what the other has staged
+    let slept = Mutex::new(slept);
+    sweep::sweep(&slept).await.expect("sweeps");
+    let whole = fold(store.as_ref()).await.expect("folds");
+    assert_eq!(slept.lock().await.state(), &whole);
+    let appended = other.commit(staged.clone()).await.expect("commits");
+    other
+        .publish(appended.number, &staged)
+        .await
+        .expect("publishes");
+}
+
+#[tokio::test]
 async fn a_leftover_that_was_read_does_not_count() {
     // One that fits behind the head of whoever slept, and one that does not.
     for leftover in [1, 3] {
